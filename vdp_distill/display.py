@@ -1,0 +1,278 @@
+"""Display model and viewing geometry: code values to light in cd/m2, and pixels per degree.
+
+A display is a curve (sRGB, gamma, PQ, HLG or linear), the light of its white and black, and the room's light that it
+reflects: light = (peak - black) curve(code) + black + reflection. Names of fields and presets are those of
+ColorVideoVDP's display files, so one file serves both. The metric's own encodings (section 3 of the HDR-VDP-2 manual:
+``luma-display``, ``sRGB-display``) are displays of 100 cd/m2 with a black of 1 cd/m2.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vdp_distill import transfer_curves
+
+__all__ = ["Display", "display_pixels_per_degree", "load_display", "preset_names", "ENCODING_DISPLAYS", "LUMA"]
+
+LUMA = (0.2126, 0.7152, 0.0722)
+"""Weights of the code values in the grey display of Ak and Le Callet 2019, section 2.1 (BT.709)."""
+
+COLORSPACES = {
+    "sRGB": ("sRGB", "bt709"),
+    "BT.709": ("sRGB", "bt709"),
+    "BT.709-linear": ("linear", "bt709"),
+    "BT.2020-PQ": ("PQ", "bt2020"),
+    "BT.2020-HLG": ("HLG", "bt2020"),
+    "BT.2020-linear": ("linear", "bt2020"),
+    "luminance": ("linear", "grey"),
+}
+"""Signal of a display: its curve and primaries. ``gamma-2.4`` and ``luma-2.2`` name a power curve, colour or grey."""
+
+BT2020_TO_BT709 = (
+    (1.6604910, -0.5876411, -0.0728499),
+    (-0.1245505, 1.1328999, -0.0083494),
+    (-0.0181508, -0.1005789, 1.1187297),
+)
+"""Linear light of BT.2020 primaries to BT.709 primaries (ITU-R BT.2087-0)."""
+
+
+def display_pixels_per_degree(
+    resolution: tuple[int, int], diagonal_inches: float, distance_m: float
+) -> float:
+    """Pixels per degree of visual angle at the centre of a display.
+
+    Parameters
+    ----------
+    resolution
+        Width and height in pixels.
+    diagonal_inches, distance_m
+        Size of the display in inches, distance of the eye in metres.
+
+    Examples
+    --------
+    >>> round(display_pixels_per_degree((3840, 2160), 30, 0.7472), 1)
+    75.4
+    """
+    if min(*resolution, diagonal_inches, distance_m) <= 0:
+        raise ValueError(f"resolution, diagonal and distance must be positive, got {resolution, diagonal_inches, distance_m}")
+    pixel_m = diagonal_inches * 0.0254 / math.hypot(*resolution)
+    return 1 / math.degrees(2 * math.atan(0.5 * pixel_m / distance_m))
+
+
+@dataclass(frozen=True)
+class Display:
+    """A display and where it is seen from; fields as in ColorVideoVDP's display files.
+
+    Parameters
+    ----------
+    name
+        A sentence for people.
+    colorspace
+        ``sRGB``, ``BT.709``, ``BT.709-linear``, ``BT.2020-PQ``, ``BT.2020-HLG``, ``BT.2020-linear``, ``luminance``,
+        ``gamma-G`` or ``luma-G`` with a number G. ``luma-G`` is grey: the luma of the code values to the power G.
+    max_luminance, min_luminance, contrast
+        White and black in cd/m2, or their ratio in place of the black.
+    E_ambient, k_refl
+        Light of the room in lux and the share of it that the screen reflects.
+    resolution, diagonal_size_inches, viewing_distance_meters, viewing_distance_inches, fov_diagonal, pixels_per_degree
+        Geometry: what gives the pixels per degree, or the number itself.
+    rgb_display
+        Emission: ``crt``, ``ccfl-lcd``, ``led-lcd``; None for the metric's default.
+    """
+
+    name: str = ""
+    colorspace: str = "sRGB"
+    max_luminance: float = 100.0
+    min_luminance: float | None = None
+    contrast: float | None = None
+    E_ambient: float = 0.0
+    k_refl: float = 0.005
+    resolution: tuple[int, int] | None = None
+    diagonal_size_inches: float | None = None
+    viewing_distance_meters: float | None = None
+    viewing_distance_inches: float | None = None
+    fov_diagonal: float | None = None
+    pixels_per_degree: float | None = None
+    rgb_display: str | None = None
+    source: str = "none"
+
+    def __post_init__(self):
+        self._signal, self._tails  # noqa: B018 - refuses an unknown colorspace at once, and before any tracing
+        if self.min_luminance is not None and self.contrast is not None:
+            raise ValueError("give min_luminance or contrast, not both: each says where black lies")
+        if not 0 <= self.black_cdm2 < self.max_luminance:
+            raise ValueError(f"black must lie in [0, max_luminance), got {self.black_cdm2} and {self.max_luminance} cd/m2")
+        if self.E_ambient < 0 or not 0 <= self.k_refl <= 1:
+            raise ValueError(f"E_ambient must be at least 0 lux and k_refl in 0..1, got {self.E_ambient} and {self.k_refl}")
+
+    @property
+    def black_cdm2(self) -> float:
+        """Light of code value 0, without reflections."""
+        if self.min_luminance is not None:
+            return float(self.min_luminance)
+        return self.max_luminance / self.contrast if self.contrast else 0.0
+
+    @property
+    def reflection_cdm2(self) -> float:
+        """Light of the room that the screen sends back (a diffuse surface)."""
+        return self.E_ambient / math.pi * self.k_refl
+
+    @property
+    def curve(self) -> str:
+        """``sRGB``, ``PQ``, ``HLG``, ``linear``, or the exponent of a power curve as text."""
+        return self._signal[0]
+
+    @property
+    def primaries(self) -> str:
+        """``bt709``, ``bt2020`` or ``grey``."""
+        return self._signal[1]
+
+    @property
+    def channels(self) -> int:
+        """Light channels that the display gives."""
+        return 1 if self.primaries == "grey" else 3
+
+    @cached_property
+    def _signal(self) -> tuple[str, str]:
+        kind, _, exponent = self.colorspace.partition("-")
+        if self.colorspace in COLORSPACES:
+            return COLORSPACES[self.colorspace]
+        if kind in ("gamma", "luma") and exponent.replace(".", "", 1).isdigit() and float(exponent) > 0:
+            return exponent, "grey" if kind == "luma" else "bt709"
+        raise ValueError(f"colorspace must be one of {', '.join(COLORSPACES)}, gamma-G or luma-G, got {self.colorspace!r}")
+
+    @cached_property
+    def _tails(self) -> tuple[float, float]:
+        return transfer_curves.tail_slopes(self.curve)
+
+    def geometry_pixels_per_degree(self) -> float | None:
+        """Pixels per degree that the geometry gives; None if it says nothing."""
+        if self.pixels_per_degree is not None:
+            return float(self.pixels_per_degree)
+        distance_m = self.viewing_distance_meters or (self.viewing_distance_inches or 0) * 0.0254
+        if self.resolution is None or not distance_m:
+            return None
+        diagonal_inches = self.diagonal_size_inches
+        if diagonal_inches is None and self.fov_diagonal is not None:
+            diagonal_inches = 2 * distance_m * math.tan(math.radians(self.fov_diagonal) / 2) / 0.0254
+        return diagonal_inches and display_pixels_per_degree(self.resolution, diagonal_inches, distance_m)
+
+    def light(self, code: Tensor, extend: bool = False) -> Tensor:
+        """Light of an image of code values.
+
+        Parameters
+        ----------
+        code
+            (N, C, H, W): code values in 0..1, or cd/m2 where the curve is linear.
+        extend
+            Continue the curve linearly outside 0..1 instead of clipping. Under black the line bends at half of the
+            black's light toward 0, so that light stays positive and every code value keeps a gradient.
+
+        Returns
+        -------
+        Tensor
+            (N, C, H, W) in cd/m2; (N, 1, H, W) for a grey display.
+        """
+        if self.primaries == "grey" and code.shape[1] == 3:
+            code = (code * code.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        tails = self._tails if extend else None
+        emitted = transfer_curves.emitted(code, self.curve, self.max_luminance, self.black_cdm2, tails)
+        if self.primaries == "bt2020":
+            matrix = emitted.new_tensor(BT2020_TO_BT709)
+            emitted = (matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:]).clamp(min=0)
+        light = emitted + self.reflection_cdm2
+        return _keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
+
+    def record(self) -> dict:
+        """Every field as plain data, for a result's settings or a file."""
+        return asdict(self)
+
+
+def _keep_positive(light: Tensor, black_cdm2: float) -> Tensor:
+    """Bend a line that falls under half of the black toward 0."""
+    half = max(black_cdm2, 1e-4) / 2
+    if black_cdm2 < 1e-4:
+        return torch.where(light >= 0, light, light.clamp(min=0) + (light - light.detach()))
+    return torch.where(light > half, light, half * torch.exp((light.clamp(max=half) - half) / half))
+
+
+ENCODING_DISPLAYS = {
+    "luma-display": Display("HDR-VDP's grey display", "luma-2.2", max_luminance=100, min_luminance=1),
+    "sRGB-display": Display("HDR-VDP's sRGB display", "sRGB", max_luminance=100, min_luminance=1),
+}
+"""The metric's own encodings of code values."""
+
+
+def _presets() -> dict[str, dict]:
+    return json.loads(Path(__file__).with_name("display_presets.json").read_text(encoding="utf-8"))
+
+
+def preset_names() -> list[str]:
+    """Names that :func:`load_display` knows."""
+    return list(_presets())
+
+
+def load_display(name: str | Path | dict | Display) -> Display:
+    """A display by preset name, from a JSON file, or from its fields.
+
+    Parameters
+    ----------
+    name
+        A preset, a path to a JSON file that holds one display's fields (or several, then ``FILE#NAME``), a dict of
+        fields, or a :class:`Display`, which is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown preset or field, with the nearest known one; for a file that is not JSON.
+
+    Examples
+    --------
+    >>> load_display("standard_4k").max_luminance
+    200
+    """
+    if isinstance(name, Display):
+        return name
+    if isinstance(name, dict):
+        return _from_fields(name)
+    presets = _presets()
+    if str(name) in presets:
+        return _from_fields(presets[str(name)])
+    path, _, entry = str(name).partition("#")
+    if not Path(path).is_file():
+        near = get_close_matches(str(name), presets, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"display must be a JSON file or one of {', '.join(presets)}, got {str(name)!r}{hint}")
+    return _from_fields(_read_display_file(Path(path), entry))
+
+
+def _read_display_file(path: Path, entry: str) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file of a display: {error}") from error
+    if entry:
+        if not isinstance(content, dict) or entry not in content:
+            raise ValueError(f"{path} holds no display {entry!r}; it holds {', '.join(content)}")
+        content = content[entry]
+    if not isinstance(content, dict) or any(isinstance(value, dict) for value in content.values()):
+        raise ValueError(f"{path} must hold one display's fields; of a file with several, name one: {path}#NAME")
+    return content
+
+
+def _from_fields(values: dict) -> Display:
+    known = [field.name for field in fields(Display)]
+    for key in values:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known fields: {', '.join(known)}"
+            raise ValueError(f"a display has no field {key!r}{hint}")
+    if values.get("resolution") is not None:
+        values = {**values, "resolution": tuple(values["resolution"])}
+    return Display(**values)

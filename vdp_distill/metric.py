@@ -1,0 +1,268 @@
+"""The metric as a function and as a module: images in, :class:`Result` out."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vdp_distill import checks, detection, pipeline
+from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.pipeline import STAGES, Geometry, Pair
+from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
+from vdp_distill.version import METRIC_VERSION, __version__
+
+__all__ = ["Result", "HDRVDP2", "hdrvdp2"]
+
+SIZES_REMEMBERED = 4
+"""How many image sizes an :class:`HDRVDP2` keeps filters for."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the metric predicts for a batch of pairs.
+
+    Attributes
+    ----------
+    P_map
+        Probability that a difference is seen at each pixel, (N, 1, H, W).
+    P_det
+        Probability that a difference is seen anywhere, (N,).
+    C_map, C_max
+        Contrast in threshold units, (N, 1, H, W), and its peak, (N,); P = 1 - 0.5^C.
+    Q
+        Quality correlate of release 2.2.1, (N,): 100 for identical images.
+    stages
+        Every stage by its name in :data:`vdp_distill.pipeline.STAGES`, if kept; ``stages["achromatic"].test``.
+    settings
+        Everything needed to repeat the prediction, as plain data.
+
+    For NumPy images the maps are (H, W), the numbers NumPy scalars, the stages (H, W) or (H, W, C).
+    """
+
+    P_map: Tensor | np.ndarray
+    P_det: Tensor | np.floating
+    C_map: Tensor | np.ndarray
+    C_max: Tensor | np.floating
+    Q: Tensor | np.floating
+    stages: dict
+    settings: dict
+
+
+class HDRVDP2(nn.Module):
+    """HDR-VDP 2.2 that remembers its settings and the filters of the sizes it met.
+
+    Parameters
+    ----------
+    parameters
+        The fitted numbers; other ones make another metric.
+    **settings
+        As for :func:`hdrvdp2`. Each may be overridden at a call.
+
+    Examples
+    --------
+    >>> metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+    >>> grey = torch.full((1, 1, 32, 32), 50.0)
+    >>> float(metric(grey, grey).P_det)
+    0.0
+    """
+
+    def __init__(self, *, parameters: Parameters = DEFAULT_PARAMETERS, **settings):
+        super().__init__()
+        self.parameters = parameters
+        self.settings = Settings.create(**settings)
+        self.geometries = nn.ModuleDict()
+
+    def _apply(self, fn, recurse=True):
+        # Filters are made in the dtype that computes; casting them would keep float32's rounding in float64.
+        self.geometries.clear()
+        return super()._apply(fn, recurse)
+
+    def prepare(self, height: int, width: int, like: Tensor) -> Geometry:
+        """Filters of a size, made on the first call for it."""
+        key = f"{height}x{width}-{like.dtype}-{like.device}".replace(".", "_")
+        if key not in self.geometries:
+            while len(self.geometries) >= SIZES_REMEMBERED:
+                del self.geometries[next(iter(self.geometries))]
+            self.geometries[key] = Geometry(height, width, like)
+        return self.geometries[key]
+
+    def forward(self, test, reference, **overrides) -> Result:
+        """Predict for a pair or a batch of pairs; see :func:`hdrvdp2`."""
+        settings = self.settings.override(**overrides) if overrides else self.settings
+        test, is_array = checks.as_images(test, "test")
+        reference, _ = checks.as_images(reference, "reference")
+        checks.check_pair(test, reference)
+        if settings.engine != "torch":
+            from vdp_distill.engines import predict_elsewhere
+
+            return predict_elsewhere(test, reference, settings, is_array)
+        with pipeline.full_precision(test.device):
+            result = self._predict(test, reference, settings)
+        return _as_arrays(result) if is_array else result
+
+    def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
+        retinas, cortex = self.respond(test, reference, settings)
+        contrast = detection.pool_contrast(cortex.contrast_map, self.parameters)
+        probability = detection.probability(contrast)
+        stages = _stages(retinas, cortex) if settings.keep_stages else {}
+        return Result(
+            P_map=probability,
+            P_det=probability.amax(dim=(1, 2, 3)),
+            C_map=contrast,
+            C_max=contrast.amax(dim=(1, 2, 3)),
+            Q=cortex.quality,
+            stages=stages,
+            settings=_record(settings, test, "torch"),
+        )
+
+    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[pipeline.Retina, pipeline.Cortex]:
+        """Retinas of both images, test before reference in one batch, and the cortex of the pair."""
+        lights = Pair(to_light(test, settings, "test"), to_light(reference, settings, "reference"))
+        retinas = self.retina(lights, settings)
+        batch = test.shape[0]
+        cortex = pipeline.cortex(
+            Pair(*retinas.achromatic.split(batch)),
+            Pair(*retinas.adapting_luminance.split(batch)),
+            detection.changed_light(*lights, self.parameters),
+            pixels_per_degree_of(settings, batch, test),
+            self.prepare(*test.shape[-2:], test),
+            settings.masking,
+            self.parameters,
+        )
+        return retinas, cortex
+
+    def retina(self, lights: Pair, settings: Settings) -> pipeline.Retina:
+        """Optics and retina of both images, stacked to one batch, test first."""
+        light = torch.cat(lights)
+        batch, channels = lights.test.shape[:2]
+        surround = _for_both(surround_of(settings, lights.reference), batch)
+        matrix = _for_both(torch.as_tensor(matrix_of(settings, channels), dtype=light.dtype, device=light.device), batch)
+        if not settings.keep_stages:
+            matrix = matrix[..., [0, 1, 3]]
+        transfer = self._transfer(light, batch, settings) if settings.mtf else None
+        tables = pipeline.response_tables(settings.peak_sensitivity, self.parameters, light.device)
+        return pipeline.retina(light, surround, transfer, matrix, tables, self.parameters)
+
+    def _transfer(self, light: Tensor, batch: int, settings: Settings) -> Tensor:
+        values = settings.pixels_per_degree
+        scalar = None if isinstance(values, Tensor | np.ndarray) else float(values)
+        pixels_per_degree = _for_both(pixels_per_degree_of(settings, batch, light), batch)
+        return self.prepare(*light.shape[-2:], light).eye_transfer(pixels_per_degree, scalar, self.parameters)
+
+
+def _for_both(setting: Tensor, batch: int) -> Tensor:
+    """A setting given per sample, repeated for test and reference in one batch."""
+    if setting.shape[0] != batch or batch == 1:
+        return setting
+    return setting.repeat(2, *(1,) * (setting.ndim - 1))
+
+
+def hdrvdp2(test, reference, *, parameters: Parameters = DEFAULT_PARAMETERS, **settings) -> Result:
+    """Predict where and how likely a person sees a difference between two images.
+
+    HDR-VDP 2.2 of Mantiuk et al. 2011 with the refit of release 2.2; Q as in release 2.2.1.
+
+    Parameters
+    ----------
+    test, reference
+        Tensors (N, C, H, W), or arrays (H, W) or (H, W, C), which give arrays back. float64 is computed in float64,
+        everything shorter in float32.
+    encoding
+        What the numbers are: ``"luminance"`` (1 channel, cd/m2), ``"luma-display"`` (1 channel, 0..1),
+        ``"sRGB-display"`` (3 channels, 0..1), ``"rgb-bt.709"`` (3 channels, cd/m2), ``"XYZ"`` (3 channels, Y in cd/m2),
+        ``"generic"`` (any channels, cd/m2, with ``emission``). Any case. Required, unless ``display`` is given.
+    display
+        A preset's name, a JSON file, or a :class:`vdp_distill.display.Display`, in place of ``encoding``.
+    pixels_per_degree
+        Number, or (N,) tensor. A display with geometry gives its own.
+    rgb_display
+        Emission by name: ``"crt"``, ``"ccfl-lcd"`` (default for three channels), ``"led-lcd"``, ``"D65"`` (default for
+        one channel).
+    emission
+        The user's own: ``(wavelengths_nm, spectra)``, or an integrated (C, 4) or (N, C, 4) matrix.
+    surround_l
+        Light around the image in cd/m2: number, one a channel, (N,) or (N, C) tensor, or -1 for the geometric mean of
+        the reference.
+    peak_sensitivity
+        log10 of the peak contrast sensitivity.
+    masking, mtf
+        Switch contrast masking, or the optics of the eye, off.
+    keep_stages
+        Keep every stage in the result.
+    check_values
+        Read the values to refuse wrong ranges.
+    out_of_range
+        ``"raise"``, or ``"extend"`` to continue display curves outside 0..1.
+    engine
+        ``"torch"``, ``"octave"`` (this package's Octave program) or ``"original"`` (the user's HDR-VDP folder).
+    hdrvdp_dir
+        That folder; the environment variable ``VDP_DISTILL_HDRVDP`` otherwise.
+    parameters
+        The fitted numbers.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError, TypeError
+        For images or settings that do not fit, with what came and what to do.
+
+    Examples
+    --------
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> reference = torch.rand(1, 3, 64, 64, generator=generator)
+    >>> test = (reference + 0.1).clamp(0, 1)
+    >>> result = hdrvdp2(test, reference, encoding="sRGB-display", pixels_per_degree=30)
+    >>> bool(result.P_det > 0.99)
+    True
+    """
+    constant = {name: value for name, value in settings.items() if _hashable(value)}
+    varying = {name: value for name, value in settings.items() if name not in constant}
+    if {"encoding", "display"} & varying.keys() or not {"pixels_per_degree", "display"} & constant.keys():
+        return HDRVDP2(parameters=parameters, **settings)(test, reference)
+    return _remembered(parameters, tuple(sorted(constant.items())))(test, reference, **varying)
+
+
+@lru_cache(maxsize=4)
+def _remembered(parameters: Parameters, settings: tuple) -> HDRVDP2:
+    return HDRVDP2(parameters=parameters, **dict(settings))
+
+
+def _hashable(value) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return not isinstance(value, Tensor)
+
+
+def _stages(retinas: pipeline.Retina, cortex: pipeline.Cortex) -> dict:
+    stages = {name: Pair(*value.chunk(2)) for name, value in retinas._asdict().items()}
+    cortical = {name: getattr(cortex, name) for name in ("pyramid", "baseband", "masked_difference", "contrast_map")}
+    stages.update(cortical)
+    return {stage.name: stages[stage.name] for stage in STAGES}
+
+
+def _record(settings: Settings, test: Tensor, engine: str) -> dict:
+    about = {"metric": METRIC_VERSION, "vdp_distill": __version__, "torch": torch.__version__, "dtype": str(test.dtype)}
+    return {**about, "size": list(test.shape[-2:]), **settings.record(), "engine": engine}
+
+
+def _as_arrays(result: Result) -> Result:
+    stages = {name: _stage_arrays(value) for name, value in result.stages.items()}
+    maps = {name: getattr(result, name)[0, 0].numpy(force=True) for name in ("P_map", "C_map")}
+    scalars = {name: getattr(result, name)[0].numpy(force=True)[()] for name in ("P_det", "C_max", "Q")}
+    return Result(**maps, **scalars, stages=stages, settings=result.settings)
+
+
+def _stage_arrays(stage):
+    if isinstance(stage, Pair):
+        return Pair(*map(_stage_arrays, stage))
+    if isinstance(stage, list):
+        return [_stage_arrays(band) for band in stage]
+    planes = stage[0].numpy(force=True)
+    return planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)

@@ -1,0 +1,239 @@
+"""HDR-VDP 2.2 from light to probability: the conductor.
+
+The stages, in order, with the name that every part of the toolkit uses for them: see :data:`STAGES`. Run in float64
+this is the reference; run in float32 it is the exact differentiable metric.
+
+Deliberate differences from the original release:
+
+==============================================  ================================================================
+difference                                      why, and its measured effect
+==============================================  ================================================================
+resize with normalised weights                  MATLAB's; GNU Octave's ``imresize`` does not normalise (up to 3e-6
+                                                of C_map at sizes that are no multiple of 16)
+images under 17 pixels are refused              the original has no oriented band there and sees nothing
+values in 0..1 given as cd/m2 are refused       the original warns; ``check_values=False`` lets them through
+one ``Q``, that of release 2.2.1                2.2.0's depended on the image size, and its Q_MOS was withdrawn
+float32 takes x^3.5 for x^3.499999648           the fitted exponent is 10^0.544068; below float32's own rounding
+==============================================  ================================================================
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vdp_distill import adaptation, csf, detection, masking, optics, receptors
+from vdp_distill import pyramid as steerable
+from vdp_distill.fourier import unit_frequency
+from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.resize import resize
+
+__all__ = ["STAGES", "Stage", "Pair", "Geometry", "Retina", "Cortex", "retina", "cortex"]
+
+
+class Stage(NamedTuple):
+    """A row of the vocabulary."""
+
+    name: str
+    module: str
+    shape: str
+    unit: str
+    per_image: bool
+
+
+STAGES = (
+    Stage("light_scatter", "optics", "(N,C,H,W)", "cd/m2", True),
+    Stage("photoreceptors", "receptors", "(N,4,H,W) L, M, S, rod", "cd/m2", True),
+    Stage("adapting_luminance", "adaptation", "(N,1,H,W)", "cd/m2", True),
+    Stage("luminance_masking", "adaptation", "(N,3,H,W) L, M, rod", "JND", True),
+    Stage("achromatic", "adaptation", "(N,1,H,W)", "JND", True),
+    Stage("pyramid", "pyramid", "list of (N,O,h,w)", "JND", True),
+    Stage("baseband", "csf", "(N,1,h,w)", "JND", True),
+    Stage("masked_difference", "masking", "list of (N,O,h,w)", "threshold", False),
+    Stage("contrast_map", "detection", "(N,1,H,W)", "threshold", False),
+)
+"""Name, module, shape, unit, and whether the stage exists for each image or for the pair."""
+
+
+class Pair(NamedTuple):
+    """A stage of both images: a tensor each, or a list of bands each."""
+
+    test: Tensor | list[Tensor]
+    reference: Tensor | list[Tensor]
+
+
+class Geometry(nn.Module):
+    """Frequencies and eye filters of one image size, held as buffers.
+
+    Parameters
+    ----------
+    height, width
+        Size of the images.
+    like
+        A tensor whose dtype and device the buffers take.
+    """
+
+    def __init__(self, height: int, width: int, like: Tensor):
+        super().__init__()
+        self.sizes = steerable.pyramid_sizes(height, width)
+        self.register_buffer("canvas", like.new_tensor(unit_frequency(height, width)), persistent=False)
+        self.register_buffer("base_canvas", like.new_tensor(unit_frequency(*self.sizes[-1])), persistent=False)
+        self.register_buffer("transfer", None, persistent=False)
+        self.transfer_ppd = None
+
+    def eye_transfer(self, pixels_per_degree: Tensor, scalar: float | None, parameters: Parameters) -> Tensor:
+        """MTF on the canvas, (N or 1, 1, 2H, W + 1); remembered for one scalar number of pixels per degree."""
+        if scalar is None:
+            return optics.eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * self.canvas, parameters)
+        if self.transfer_ppd != (scalar, parameters):
+            with torch.no_grad():
+                self.transfer = optics.eye_mtf(scalar * self.canvas, parameters)[None, None]
+            self.transfer_ppd = (scalar, parameters)
+        return self.transfer
+
+
+class Retina(NamedTuple):
+    """What reaches the cortex, and what it came through; each (M, K, H, W)."""
+
+    light_scatter: Tensor
+    photoreceptors: Tensor
+    adapting_luminance: Tensor
+    luminance_masking: Tensor
+    achromatic: Tensor
+
+
+def retina(
+    light_cdm2: Tensor,
+    surround_cdm2: Tensor,
+    transfer: Tensor | None,
+    matrix: Tensor,
+    tables: Tensor,
+    parameters: Parameters = DEFAULT_PARAMETERS,
+) -> Retina:
+    """Optics and retina of a batch of pairs: light to achromatic response.
+
+    Parameters
+    ----------
+    light_cdm2
+        (2N, C, H, W): test images, then reference images.
+    surround_cdm2
+        Broadcast against (M, C, 1, 1).
+    transfer
+        MTF on the canvas; None lets the light pass unchanged and unclamped.
+    matrix
+        (C, 4) or (M, C, 4), columns L, M, S, rod; S may be left out, for no later stage uses it.
+    tables
+        :func:`vdp_distill.adaptation.response_tables`.
+    """
+    scattered = light_cdm2 if transfer is None else optics.light_scatter(light_cdm2, surround_cdm2, transfer, parameters)
+    responses = receptors.photoreceptors(scattered, matrix)
+    used = responses if responses.shape[1] == 3 else responses[:, [0, 1, 3]]
+    anchor = used[len(used) // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
+    masked, zero = adaptation.luminance_masking(used, anchor, tables, parameters)
+    achromatic = adaptation.achromatic(masked)
+    return Retina(scattered, responses, adaptation.adapting_luminance(responses), masked + zero, achromatic)
+
+
+class Cortex(NamedTuple):
+    """The pair in the visual cortex."""
+
+    pyramid: Pair
+    baseband: Pair
+    masked_difference: list[Tensor]
+    contrast_map: Tensor
+    quality: Tensor
+
+
+def cortex(
+    achromatic: Pair,
+    adapting_luminance: Pair,
+    changed: Tensor,
+    pixels_per_degree: Tensor,
+    geometry: Geometry,
+    use_masking: bool = True,
+    parameters: Parameters = DEFAULT_PARAMETERS,
+) -> Cortex:
+    """Pyramid, sensitivity, masking and detection: two achromatic responses to a map of contrast.
+
+    Parameters
+    ----------
+    achromatic, adapting_luminance
+        Of both images, (N, 1, H, W) each.
+    changed
+        :func:`vdp_distill.detection.changed_light`, (N, 1, H, W).
+    pixels_per_degree
+        (1,) or (N,).
+    geometry
+        Of the images' size.
+    """
+    batch = achromatic.test.shape[0]
+    frequencies = steerable.band_frequencies(pixels_per_degree, len(geometry.sizes))
+    bands = steerable.build_pyramid(torch.cat(achromatic))
+    filtered = _filter_baseband(bands[-1], adapting_luminance, frequencies[:, -1], geometry, parameters)
+    pyramid = Pair(*([band[image] for band in bands] for image in (slice(batch), slice(batch, None))))
+    pairs = [Pair(band[:batch], band[batch:]) for band in (*bands[:-1], filtered)]
+    differences, masks = _differences(pairs, adapting_luminance, changed, frequencies, use_masking, parameters)
+    responses = [detection.psychometric(difference, b, parameters) for b, difference in enumerate(differences)]
+    contrast = steerable.reconstruct_pyramid(responses).abs()
+    quality = detection.quality(differences, masks, detection.quality_weights(frequencies, parameters), parameters)
+    return Cortex(pyramid, pairs[-1], responses, contrast, quality)
+
+
+def _filter_baseband(
+    band: Tensor, adapting_luminance: Pair, frequency_cpd: Tensor, geometry: Geometry, parameters: Parameters
+) -> Tensor:
+    batch = band.shape[0] // 2
+    padding = band[batch:].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
+    mean_luminance = torch.cat(adapting_luminance).mean(dim=(1, 2, 3))
+    frequency = frequency_cpd if frequency_cpd.numel() == 1 else frequency_cpd.repeat(2)
+    return csf.baseband(band, padding, mean_luminance, frequency, geometry.base_canvas, parameters)
+
+
+def _differences(
+    pairs: list[Pair],
+    adapting_luminance: Pair,
+    changed: Tensor,
+    frequencies: Tensor,
+    use_masking: bool,
+    parameters: Parameters,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Masked difference D of every band, and the map of changed light at its size."""
+    luminance = ((adapting_luminance.test + adapting_luminance.reference) / 2).clamp(1e-5, 1e5).log10()
+    maps = torch.cat([luminance, changed], dim=1)
+    mutual = [masking.mutual_contrast(*pair) for pair in pairs] if use_masking else []
+    differences, masks = [], []
+    for band, (test, reference) in enumerate(pairs):
+        log10_luminance, mask = resize(maps, *test.shape[-2:]).split(1, dim=1)
+        sensitivity = torch.ones_like(log10_luminance)
+        if band + 1 < len(pairs):
+            sensitivity = csf.band_sensitivity(log10_luminance, csf.csf_tables(frequencies[:, band], parameters), parameters)
+        masks.append(mask)
+        if not use_masking:
+            differences.append(masking.unmasked_difference(test, reference, sensitivity, band, parameters))
+            continue
+        neighbour = masking.neighbour_masking(mutual, band)
+        differences.append(
+            masking.masked_difference(test, reference, mutual[band], neighbour, sensitivity, band, parameters)
+        )
+    return differences, masks
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """No autocast and no TF32 inside: the metric in float32 means float32."""
+    with torch.autocast(device.type, enabled=False):
+        if device.type != "cuda":
+            yield
+            return
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            yield
+
+
+@lru_cache(maxsize=16)
+def response_tables(peak_sensitivity: float, parameters: Parameters, device: torch.device) -> Tensor:
+    """:func:`vdp_distill.adaptation.response_tables` as a float64 tensor, made once."""
+    return torch.tensor(adaptation.response_tables(peak_sensitivity, parameters), device=device)
