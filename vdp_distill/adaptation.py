@@ -118,10 +118,10 @@ def luminance_masking(
     unit = 10 ** (low + zero / per_decade)
     position = (receptors.clamp(10**low, 10**high) / unit).log10() * per_decade
     node = torch.maximum(torch.minimum(position.detach().floor(), nodes - 2 - zero), -zero)
-    curve = tables[[0, 0, 1]].expand(len(zero), -1, -1)
+    curve = tables[[0, 0, 1]].expand(zero.shape[0], -1, -1)
     anchor = curve.gather(2, zero.flatten(2).long())
     response = (curve - anchor).to(receptors.dtype)
-    row = torch.arange(3 * len(zero), device=zero.device).view(-1, 3, 1, 1) * nodes
+    row = torch.arange(3 * zero.shape[0], device=zero.device).view(-1, 3, 1, 1) * nodes
     index = (node + zero).long() + row
     value = torch.take(response, index)
     step = torch.take(response.diff(dim=2, append=response[..., -1:]), index)

@@ -67,11 +67,11 @@ def csf_tables(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARAMETER
     Returns
     -------
     Tensor
-        (N, nodes).
+        (N, 1, 1, nodes).
     """
     low, high = parameters.lut_log10_range
     nodes = frequency_cpd.new_tensor(np.linspace(low, high, parameters.csf_nodes))
-    return neural_csf(frequency_cpd[:, None], csf_shape(nodes, parameters), parameters)
+    return neural_csf(frequency_cpd.view(-1, 1, 1, 1), csf_shape(nodes, parameters), parameters)
 
 
 def band_sensitivity(
@@ -84,7 +84,7 @@ def band_sensitivity(
     log10_luminance
         Adapting luminance at the band's size, (N, 1, h, w), log10 cd/m2.
     tables
-        (N, nodes) from :func:`csf_tables`, or (1, nodes) for all images.
+        :func:`csf_tables` as (N, 1, 1, nodes), or (1, 1, 1, nodes) for all images.
 
     Returns
     -------
@@ -92,12 +92,12 @@ def band_sensitivity(
         (N, 1, h, w).
     """
     low, high = parameters.lut_log10_range
-    count, nodes = tables.shape
+    count, nodes = len(tables), tables.shape[3]
     position = (log10_luminance.clamp(low, high) - low) * ((nodes - 1) / (high - low))
     node = position.detach().floor().clamp(0, nodes - 2)
     image = torch.arange(count, device=tables.device).view(-1, 1, 1, 1)
     index = node.long() + image * nodes
-    steps = tables.diff(dim=1, append=tables[:, -1:])
+    steps = tables.diff(dim=3, append=tables[..., -1:])
     return torch.take(tables, index) + (position - node) * torch.take(steps, index)
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.tiles import in_tiles
 
 __all__ = [
     "psychometric",
@@ -18,6 +19,8 @@ __all__ = [
     "probability",
     "log_contrast",
     "changed_light",
+    "row_energy",
+    "band_energy",
     "quality_weights",
     "quality",
 ]
@@ -27,6 +30,8 @@ def psychometric(difference: Tensor, band: int, parameters: Parameters = DEFAULT
     """Slope of the psychometric function, applied to a band's masked difference D; gives B, same shape."""
     gain = 2.0**band
     exponent = parameters.psychometric_slope / parameters.mask_p
+    if abs(exponent - 1) < torch.finfo(difference.dtype).eps:
+        return difference
     return gain * difference.sign() * (difference / gain).abs() ** exponent
 
 
@@ -66,10 +71,13 @@ def log_contrast(contrast: Tensor) -> Tensor:
 
 def changed_light(test_cdm2: Tensor, reference_cdm2: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
     """1 where any light channel differs by more than a thousandth, (N, 1, H, W); nothing flows back through it."""
+
+    def changed(test, reference):
+        relative = (test - reference).abs() / reference
+        return (relative > parameters.quality_least_difference).any(dim=1, keepdim=True).to(reference.dtype)
+
     with torch.no_grad():
-        relative = (test_cdm2 - reference_cdm2).abs() / reference_cdm2
-        changed = (relative > parameters.quality_least_difference).any(dim=1, keepdim=True)
-    return changed.to(reference_cdm2.dtype)
+        return in_tiles(changed, test_cdm2, reference_cdm2)
 
 
 def quality_weights(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
@@ -84,17 +92,23 @@ def quality_weights(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARA
     return weight
 
 
-def quality(
-    differences: list[Tensor], masks: list[Tensor], weights: Tensor, parameters: Parameters = DEFAULT_PARAMETERS
-) -> Tensor:
+def row_energy(difference: Tensor, changed: Tensor) -> Tensor:
+    """Root energy of the changed pixels of every row of a band, (N, O, h, 1)."""
+    return torch.linalg.vector_norm(difference * changed, dim=3, keepdim=True)
+
+
+def band_energy(rows: Tensor, pixels: int) -> Tensor:
+    """Root energy of a band over its number of pixels, (N, O), from :func:`row_energy`."""
+    return torch.linalg.vector_norm(rows, dim=(2, 3)) / pixels
+
+
+def quality(energies: list[Tensor], weights: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
     """Quality correlate Q of release 2.2.1: 100 for identical images, lower is worse, may be negative.
 
     Parameters
     ----------
-    differences
-        Masked difference D of every band, each (N, O, h, w).
-    masks
-        :func:`changed_light` resized to every band, each (N, 1, h, w).
+    energies
+        :func:`band_energy` of every band, each (N, O).
     weights
         :func:`quality_weights` of the band frequencies, (N, bands) or (1, bands).
 
@@ -105,7 +119,6 @@ def quality(
     """
     epsilon = parameters.quality_epsilon
     lost = 0.0
-    for band, (difference, mask) in enumerate(zip(differences, masks, strict=True)):
-        energy = torch.linalg.vector_norm(difference * mask, dim=(2, 3)) / mask[0].numel()
+    for band, energy in enumerate(energies):
         lost = lost + weights[:, band] * ((energy + epsilon).log() - math.log(epsilon)).sum(dim=1)
     return 100 - lost

@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.resize import resize
+from vdp_distill.tiles import in_tiles
 
-__all__ = ["mutual_contrast", "neighbour_masking", "masked_difference", "unmasked_difference"]
+__all__ = ["mutual_contrast", "neighbours", "masked_difference"]
 
 
 def mutual_contrast(test: Tensor, reference: Tensor) -> Tensor:
@@ -22,12 +23,17 @@ def mutual_contrast(test: Tensor, reference: Tensor) -> Tensor:
     test, reference
         A band of each image, (N, O, h, w).
     """
-    shared = torch.minimum(test.abs(), reference.abs())
-    return functional.avg_pool2d(shared, 3, stride=1, padding=1)
+    return in_tiles(_mutual_contrast, test, reference, halo=1)
 
 
-def neighbour_masking(mutual: list[Tensor], band: int) -> Tensor | None:
-    """Masking signal from the next finer and the next coarser band, at the size of a band.
+def _mutual_contrast(test: Tensor, reference: Tensor) -> Tensor:
+    shared = functional.pad(torch.minimum(test.abs(), reference.abs()), (1, 1, 1, 1))
+    columns = shared[..., :-2] + shared[..., 1:-1] + shared[..., 2:]
+    return (columns[..., :-2, :] + columns[..., 1:-1, :] + columns[..., 2:, :]) / 9
+
+
+def neighbours(mutual: list[Tensor], band: int) -> tuple[Tensor, Tensor]:
+    """Mutual contrast of the next finer and the next coarser band, at the size of a band.
 
     Parameters
     ----------
@@ -38,30 +44,21 @@ def neighbour_masking(mutual: list[Tensor], band: int) -> Tensor | None:
 
     Returns
     -------
-    Tensor or None
-        (N, O, h, w).
+    tuple of Tensor
+        (N, 1 or O, h, w) each; a single 0 where there is no such band. The base band masks nothing.
     """
-    gain, base = 2.0**band, len(mutual) - 1
+    nothing = mutual[band].new_zeros(1, 1, 1, 1)
     orientations, height, width = mutual[band].shape[1:]
-    signal = 0.0
-    if band > 0:
-        signal = signal + _lent(mutual[band - 1], orientations, height, width) / (gain / 2)
-    if band + 1 < base:
-        signal = signal + _lent(mutual[band + 1], orientations, height, width) / (2 * gain)
-    return signal
-
-
-def _lent(mutual: Tensor, orientations: int, height: int, width: int) -> Tensor:
-    lender = mutual[:, :orientations]
-    return resize(lender, height, width).clamp(min=0).expand(-1, orientations, -1, -1)
+    finer = mutual[band - 1][:, :orientations] if band > 0 else None
+    coarser = mutual[band + 1][:, :orientations] if band + 2 < len(mutual) else None
+    return tuple(nothing if lender is None else resize(lender, height, width) for lender in (finer, coarser))
 
 
 def masked_difference(
     test: Tensor,
     reference: Tensor,
-    mutual: Tensor,
-    neighbour: Tensor,
-    sensitivity: Tensor,
+    sensitivity: Tensor | float,
+    maskers: tuple[Tensor, ...],
     band: int,
     parameters: Parameters = DEFAULT_PARAMETERS,
 ) -> Tensor:
@@ -69,10 +66,12 @@ def masked_difference(
 
     Parameters
     ----------
-    test, reference, mutual, neighbour
-        (N, O, h, w).
+    test, reference
+        A band of each image, (N, O, h, w).
     sensitivity
         Neural contrast sensitivity, (N, 1, h, w); 1 in the base band.
+    maskers
+        The band's :func:`mutual_contrast` and its two :func:`neighbours`; none to switch masking off.
     band
         Band number; the gain of a band is 2^band.
 
@@ -81,22 +80,20 @@ def masked_difference(
     Tensor
         (N, O, h, w).
     """
-    gain, q = 2.0**band, parameters.mask_q
+    gain, difference = 2.0**band, test - reference
+    excitation = gain * difference.sign() * (difference / gain).abs() ** parameters.mask_p
+    if not maskers:
+        return excitation * sensitivity**parameters.mask_p
+    masking = gain * (sensitivity / gain) ** parameters.mask_q * _masking_signal(*maskers, parameters)
+    return excitation / (sensitivity ** (-2 * parameters.mask_p) + masking**2).sqrt()
+
+
+def _masking_signal(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> Tensor:
+    """Sum of masking from the band itself, its other orientations and its neighbours, before the band's sensitivity."""
+    q = parameters.mask_q
+    neighbour = 2 * finer.clamp(min=0) + coarser.clamp(min=0) / 2
+    signal = 10**parameters.log10_mask_self * mutual**q + 10**parameters.log10_mask_neighbour_band * neighbour**q
+    if mutual.shape[1] == 1:
+        return signal
     others = (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)
-    masking = 10**parameters.log10_mask_self * (mutual * sensitivity / gain) ** q
-    masking = masking + 10**parameters.log10_mask_cross_orientation * (others * sensitivity / gain) ** q
-    masking = masking + 10**parameters.log10_mask_neighbour_band * (neighbour * sensitivity) ** q
-    threshold = sensitivity ** (-2 * parameters.mask_p)
-    return _excitation(test - reference, gain, parameters) / (threshold + (gain * masking) ** 2).sqrt()
-
-
-def unmasked_difference(
-    test: Tensor, reference: Tensor, sensitivity: Tensor, band: int, parameters: Parameters = DEFAULT_PARAMETERS
-) -> Tensor:
-    """Difference of one band in units of its own threshold, with masking switched off."""
-    excitation = _excitation(test - reference, 2.0**band, parameters)
-    return excitation * sensitivity**parameters.mask_p
-
-
-def _excitation(difference: Tensor, gain: float, parameters: Parameters) -> Tensor:
-    return gain * difference.sign() * (difference / gain).abs() ** parameters.mask_p
+    return signal + 10**parameters.log10_mask_cross_orientation * others**q

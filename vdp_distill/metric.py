@@ -70,7 +70,7 @@ class HDRVDP2(nn.Module):
 
     def __init__(self, *, parameters: Parameters = DEFAULT_PARAMETERS, **settings):
         super().__init__()
-        self.parameters = parameters
+        self.fitted = parameters
         self.settings = Settings.create(**settings)
         self.geometries = nn.ModuleDict()
 
@@ -88,9 +88,13 @@ class HDRVDP2(nn.Module):
             self.geometries[key] = Geometry(height, width, like)
         return self.geometries[key]
 
+    def settings_for(self, **overrides) -> Settings:
+        """The settings of a call."""
+        return self.settings.override(**overrides) if overrides else self.settings
+
     def forward(self, test, reference, **overrides) -> Result:
         """Predict for a pair or a batch of pairs; see :func:`hdrvdp2`."""
-        settings = self.settings.override(**overrides) if overrides else self.settings
+        settings = self.settings_for(**overrides)
         test, is_array = checks.as_images(test, "test")
         reference, _ = checks.as_images(reference, "reference")
         checks.check_pair(test, reference)
@@ -104,7 +108,7 @@ class HDRVDP2(nn.Module):
 
     def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
         retinas, cortex = self.respond(test, reference, settings)
-        contrast = detection.pool_contrast(cortex.contrast_map, self.parameters)
+        contrast = detection.pool_contrast(cortex.contrast_map, self.fitted)
         probability = detection.probability(contrast)
         stages = _stages(retinas, cortex) if settings.keep_stages else {}
         return Result(
@@ -125,11 +129,11 @@ class HDRVDP2(nn.Module):
         cortex = pipeline.cortex(
             Pair(*retinas.achromatic.split(batch)),
             Pair(*retinas.adapting_luminance.split(batch)),
-            detection.changed_light(*lights, self.parameters),
+            detection.changed_light(*lights, self.fitted),
             pixels_per_degree_of(settings, batch, test),
             self.prepare(*test.shape[-2:], test),
             settings.masking,
-            self.parameters,
+            self.fitted,
         )
         return retinas, cortex
 
@@ -138,18 +142,17 @@ class HDRVDP2(nn.Module):
         light = torch.cat(lights)
         batch, channels = lights.test.shape[:2]
         surround = _for_both(surround_of(settings, lights.reference), batch)
-        matrix = _for_both(torch.as_tensor(matrix_of(settings, channels), dtype=light.dtype, device=light.device), batch)
-        if not settings.keep_stages:
-            matrix = matrix[..., [0, 1, 3]]
+        matrix = torch.as_tensor(matrix_of(settings, channels), dtype=light.dtype, device=light.device)
+        matrix = _for_both(matrix.reshape(-1, channels, 4), batch)
         transfer = self._transfer(light, batch, settings) if settings.mtf else None
-        tables = pipeline.response_tables(settings.peak_sensitivity, self.parameters, light.device)
-        return pipeline.retina(light, surround, transfer, matrix, tables, self.parameters)
+        tables = pipeline.response_tables(settings.peak_sensitivity, self.fitted, light.device)
+        return pipeline.retina(light, surround, transfer, matrix, tables, settings.keep_stages, self.fitted)
 
     def _transfer(self, light: Tensor, batch: int, settings: Settings) -> Tensor:
         values = settings.pixels_per_degree
         scalar = None if isinstance(values, Tensor | np.ndarray) else float(values)
         pixels_per_degree = _for_both(pixels_per_degree_of(settings, batch, light), batch)
-        return self.prepare(*light.shape[-2:], light).eye_transfer(pixels_per_degree, scalar, self.parameters)
+        return self.prepare(*light.shape[-2:], light).eye_transfer(pixels_per_degree, scalar, self.fitted)
 
 
 def _for_both(setting: Tensor, batch: int) -> Tensor:

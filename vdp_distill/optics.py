@@ -50,5 +50,5 @@ def light_scatter(
     Tensor
         (N, C, H, W) in cd/m2, within the parameters' light range.
     """
-    scattered = filter_on_canvas(light_cdm2 - surround_cdm2, transfer) + surround_cdm2
-    return scattered.clamp(*parameters.light_range_cdm2)
+    scattered = filter_on_canvas(light_cdm2 - surround_cdm2, transfer)
+    return scattered.add_(surround_cdm2).clamp_(*parameters.light_range_cdm2)

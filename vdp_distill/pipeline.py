@@ -31,6 +31,7 @@ from vdp_distill import pyramid as steerable
 from vdp_distill.fourier import unit_frequency
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.resize import resize
+from vdp_distill.tiles import in_tiles
 
 __all__ = ["STAGES", "Stage", "Pair", "Geometry", "Retina", "Cortex", "retina", "cortex"]
 
@@ -97,12 +98,12 @@ class Geometry(nn.Module):
 
 
 class Retina(NamedTuple):
-    """What reaches the cortex, and what it came through; each (M, K, H, W)."""
+    """What reaches the cortex, and what it came through, if kept; each (2N, K, H, W)."""
 
     light_scatter: Tensor
-    photoreceptors: Tensor
+    photoreceptors: Tensor | None
     adapting_luminance: Tensor
-    luminance_masking: Tensor
+    luminance_masking: Tensor | None
     achromatic: Tensor
 
 
@@ -112,6 +113,7 @@ def retina(
     transfer: Tensor | None,
     matrix: Tensor,
     tables: Tensor,
+    keep_stages: bool = False,
     parameters: Parameters = DEFAULT_PARAMETERS,
 ) -> Retina:
     """Optics and retina of a batch of pairs: light to achromatic response.
@@ -121,21 +123,32 @@ def retina(
     light_cdm2
         (2N, C, H, W): test images, then reference images.
     surround_cdm2
-        Broadcast against (M, C, 1, 1).
+        Broadcast against (2N, C, 1, 1).
     transfer
         MTF on the canvas; None lets the light pass unchanged and unclamped.
     matrix
-        (C, 4) or (M, C, 4), columns L, M, S, rod; S may be left out, for no later stage uses it.
+        (1 or 2N, C, 4), columns L, M, S, rod.
     tables
         :func:`vdp_distill.adaptation.response_tables`.
+    keep_stages
+        Keep the photoreceptors' and the masked responses, which are otherwise never whole in memory.
     """
-    scattered = light_cdm2 if transfer is None else optics.light_scatter(light_cdm2, surround_cdm2, transfer, parameters)
-    responses = receptors.photoreceptors(scattered, matrix)
-    used = responses if responses.shape[1] == 3 else responses[:, [0, 1, 3]]
-    anchor = used[len(used) // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
-    masked, zero = adaptation.luminance_masking(used, anchor, tables, parameters)
-    achromatic = adaptation.achromatic(masked)
-    return Retina(scattered, responses, adaptation.adapting_luminance(responses), masked + zero, achromatic)
+    light = light_cdm2 if transfer is None else optics.light_scatter(light_cdm2, surround_cdm2, transfer, parameters)
+    mean_reference = light[len(light) // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
+    anchor = receptors.photoreceptors(mean_reference, matrix)[:, [0, 1, 3]]
+
+    def respond(light, matrix, anchor):
+        responses = receptors.photoreceptors(light, matrix[:, :, 0])
+        masked, _ = adaptation.luminance_masking(responses, anchor, tables, parameters)
+        return masked.sum(dim=1, keepdim=True), adaptation.adapting_luminance(responses)
+
+    if keep_stages:
+        responses = receptors.photoreceptors(light, matrix)
+        masked, zero = adaptation.luminance_masking(responses[:, [0, 1, 3]], anchor, tables, parameters)
+        luminance = adaptation.adapting_luminance(responses)
+        return Retina(light, responses, luminance, masked + zero, adaptation.achromatic(masked))
+    total, luminance = in_tiles(respond, light, matrix[:, :, None, [0, 1, 3]], anchor)
+    return Retina(light, None, luminance, None, adaptation.achromatic(total))
 
 
 class Cortex(NamedTuple):
@@ -172,14 +185,13 @@ def cortex(
     """
     batch = achromatic.test.shape[0]
     frequencies = steerable.band_frequencies(pixels_per_degree, len(geometry.sizes))
-    bands = steerable.build_pyramid(torch.cat(achromatic))
-    filtered = _filter_baseband(bands[-1], adapting_luminance, frequencies[:, -1], geometry, parameters)
-    pyramid = Pair(*([band[image] for band in bands] for image in (slice(batch), slice(batch, None))))
-    pairs = [Pair(band[:batch], band[batch:]) for band in (*bands[:-1], filtered)]
-    differences, masks = _differences(pairs, adapting_luminance, changed, frequencies, use_masking, parameters)
-    responses = [detection.psychometric(difference, b, parameters) for b, difference in enumerate(differences)]
+    pyramid = Pair(*map(steerable.build_pyramid, achromatic))
+    bases = torch.cat([pyramid.test[-1], pyramid.reference[-1]])
+    filtered = _filter_baseband(bases, adapting_luminance, frequencies[:, -1], geometry, parameters)
+    pairs = [*map(Pair, pyramid.test[:-1], pyramid.reference[:-1]), Pair(*filtered.split(batch))]
+    responses, energies = _masked_differences(pairs, adapting_luminance, changed, frequencies, use_masking, parameters)
     contrast = steerable.reconstruct_pyramid(responses).abs()
-    quality = detection.quality(differences, masks, detection.quality_weights(frequencies, parameters), parameters)
+    quality = detection.quality(energies, detection.quality_weights(frequencies, parameters), parameters)
     return Cortex(pyramid, pairs[-1], responses, contrast, quality)
 
 
@@ -193,7 +205,7 @@ def _filter_baseband(
     return csf.baseband(band, padding, mean_luminance, frequency, geometry.base_canvas, parameters)
 
 
-def _differences(
+def _masked_differences(
     pairs: list[Pair],
     adapting_luminance: Pair,
     changed: Tensor,
@@ -201,25 +213,26 @@ def _differences(
     use_masking: bool,
     parameters: Parameters,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Masked difference D of every band, and the map of changed light at its size."""
+    """Of every band: the masked difference B, and the root energy of changed pixels that the quality correlate takes."""
     luminance = ((adapting_luminance.test + adapting_luminance.reference) / 2).clamp(1e-5, 1e5).log10()
     maps = torch.cat([luminance, changed], dim=1)
-    mutual = [masking.mutual_contrast(*pair) for pair in pairs] if use_masking else []
-    differences, masks = [], []
+    mutual = [masking.mutual_contrast(*pair) for pair in pairs] if use_masking else None
+    responses, energies = [], []
     for band, (test, reference) in enumerate(pairs):
         log10_luminance, mask = resize(maps, *test.shape[-2:]).split(1, dim=1)
-        sensitivity = torch.ones_like(log10_luminance)
-        if band + 1 < len(pairs):
-            sensitivity = csf.band_sensitivity(log10_luminance, csf.csf_tables(frequencies[:, band], parameters), parameters)
-        masks.append(mask)
-        if not use_masking:
-            differences.append(masking.unmasked_difference(test, reference, sensitivity, band, parameters))
-            continue
-        neighbour = masking.neighbour_masking(mutual, band)
-        differences.append(
-            masking.masked_difference(test, reference, mutual[band], neighbour, sensitivity, band, parameters)
-        )
-    return differences, masks
+        tables = csf.csf_tables(frequencies[:, band], parameters)
+        is_base = band + 1 == len(pairs)
+
+        def compare(test, reference, log10_luminance, mask, tables, *maskers, band=band, is_base=is_base):
+            sensitivity = 1.0 if is_base else csf.band_sensitivity(log10_luminance, tables, parameters)
+            difference = masking.masked_difference(test, reference, sensitivity, maskers, band, parameters)
+            return detection.psychometric(difference, band, parameters), detection.row_energy(difference, mask)
+
+        maskers = (mutual[band], *masking.neighbours(mutual, band)) if use_masking else ()
+        response, rows = in_tiles(compare, test, reference, log10_luminance, mask, tables, *maskers)
+        responses.append(response)
+        energies.append(detection.band_energy(rows, mask[0].numel()))
+    return responses, energies
 
 
 @contextmanager

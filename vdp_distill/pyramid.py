@@ -26,6 +26,10 @@ SMALLEST_SIDE = 17
 """The decimating filter is 17 x 17: a smaller image has no further level."""
 
 
+_FIRST_PASS = np.stack([sp3_filters.HIGH_PASS, np.pad(sp3_filters.LOW_PASS, 3)])[:, None]
+"""The high-pass residual and the first low-pass, (2, 1, 15, 15): both are even, so synthesis takes them as they are."""
+
+
 def pyramid_height(height: int, width: int) -> int:
     """Number of levels with oriented bands.
 
@@ -71,8 +75,8 @@ def build_pyramid(image: Tensor) -> list[Tensor]:
     >>> [tuple(band.shape[1:]) for band in build_pyramid(torch.zeros(1, 1, 40, 40))]
     [(1, 40, 40), (4, 40, 40), (4, 20, 20), (1, 10, 10)]
     """
-    low = correlate(image, sp3_filters.LOW_PASS[None, None])
-    bands = [correlate(image, sp3_filters.HIGH_PASS[None, None])]
+    high, low = correlate(image, _FIRST_PASS).split(1, dim=1)
+    bands = [high]
     for _ in range(pyramid_height(*image.shape[-2:])):
         bands.append(correlate(low, sp3_filters.ORIENTED[:, None]))
         low = correlate(low, sp3_filters.LOW_PASS_DECIMATING[None, None], keep_every=2)
@@ -95,7 +99,7 @@ def reconstruct_pyramid(bands: list[Tensor]) -> Tensor:
     high, *levels, low = bands
     for level in reversed(levels):
         low = _correlate_zero_stuffed(low, level.shape[-2:]) + correlate(level, _flipped(sp3_filters.ORIENTED)[None])
-    return correlate(low, sp3_filters.LOW_PASS[None, None]) + correlate(high, sp3_filters.HIGH_PASS[None, None])
+    return correlate(torch.cat([high, low], dim=1), _FIRST_PASS.transpose(1, 0, 2, 3))
 
 
 def _flipped(taps: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Bicubic resizing as two matrix products, one an axis: how maps of one size meet bands of another.
 
 The kernel is Keys' cubic (a = -0.5), widened when the image shrinks, its weights normalised to 1, the borders mirrored
-with the edge pixel repeated. An output pixel sees a few neighbours only, so each matrix is stored as a row of small
-dense blocks along its diagonal.
+with the edge pixel repeated. An output pixel sees a few neighbours only: for large images each matrix is stored as a row
+of small dense blocks along its diagonal, and the zeros between them are never multiplied.
 """
 
 from functools import lru_cache
@@ -10,11 +10,15 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["resize_matrix", "resize"]
 
 BLOCK = 32
 """Output pixels a block. Smaller blocks multiply fewer zeros, larger ones suit the matrix product better."""
+
+LARGE_SIDE = 256
+"""From this side on, one plane by blocks is faster than all planes by the whole matrix."""
 
 
 def _cubic(distance: np.ndarray) -> np.ndarray:
@@ -46,7 +50,14 @@ def resize_matrix(length_in: int, length_out: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=128)
-def _diagonal_blocks(length_in: int, length_out: int) -> tuple[np.ndarray, int, int]:
+def _dense(length_in: int, length_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(resize_matrix(length_in, length_out), dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=128)
+def _diagonal_blocks(
+    length_in: int, length_out: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, int, int]:
     """Blocks (count, BLOCK, span) of the matrix, and the first column and step of their spans.
 
     Block k holds rows BLOCK k to BLOCK (k + 1) and columns first + step k to first + step k + span.
@@ -60,21 +71,36 @@ def _diagonal_blocks(length_in: int, length_out: int) -> tuple[np.ndarray, int, 
     padded = np.zeros((BLOCK * count, -first + step * (count - 1) + span + first + length_in))
     padded[:length_out, -first : -first + length_in] = matrix
     blocks = [padded[BLOCK * k : BLOCK * (k + 1), step * k : step * k + span] for k in range(count)]
-    return np.stack(blocks), first, step
+    return torch.tensor(np.stack(blocks), dtype=dtype, device=device), first, step
 
 
-def _resize_rows(image: Tensor, length_out: int) -> Tensor:
-    """Resize along the axis before the last."""
-    length_in = image.shape[-2]
-    if length_in == length_out:
-        return image
-    blocks, first, step = _diagonal_blocks(length_in, length_out)
+def _rows_of_plane(plane: Tensor, length_out: int) -> Tensor:
+    """Resize the rows of one large plane (H, W) block by block."""
+    length_in = len(plane)
+    blocks, first, step = _diagonal_blocks(length_in, length_out, plane.dtype, plane.device)
     count, _, span = blocks.shape
     after = max(0, first + step * (count - 1) + span - length_in)
-    padded = torch.nn.functional.pad(image, (0, 0, max(0, -first), after))
-    windows = padded.narrow(-2, max(0, first), padded.shape[-2] - max(0, first)).unfold(-2, span, step)
-    resized = image.new_tensor(blocks) @ windows[..., :count, :, :].mT
-    return resized.flatten(-3, -2)[..., :length_out, :]
+    padded = functional.pad(plane, (0, 0, -first, after))
+    windows = padded.unfold(0, span, step)[:count].mT
+    return torch.bmm(blocks, windows).flatten(0, 1)[:length_out]
+
+
+def _columns_of_plane(plane: Tensor, length_out: int) -> Tensor:
+    """Resize the columns of one large plane (H, W) block by block."""
+    length_in = plane.shape[1]
+    blocks, first, step = _diagonal_blocks(length_in, length_out, plane.dtype, plane.device)
+    count, _, span = blocks.shape
+    after = max(0, first + step * (count - 1) + span - length_in)
+    padded = functional.pad(plane, (-first, after))
+    windows = padded.unfold(1, span, step)[:, :count].transpose(0, 1)
+    return torch.bmm(windows, blocks.mT).transpose(0, 1).flatten(1)[:, :length_out]
+
+
+def _resize_plane(plane: Tensor, height: int, width: int) -> Tensor:
+    """Resize one large plane; the axis order is the one with the smaller plane in between."""
+    if height < len(plane):
+        return _columns_of_plane(_rows_of_plane(plane, height), width)
+    return _rows_of_plane(_columns_of_plane(plane, width), height)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -97,6 +123,11 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     >>> resize(torch.ones(1, 1, 9, 7), 4, 4).allclose(torch.ones(1, 1, 4, 4))
     True
     """
-    if image.shape[-2:] == (height, width):
+    size_in = image.shape[-2:]
+    if size_in == (height, width):
         return image
-    return _resize_rows(_resize_rows(image, height).mT, width).mT
+    if min(size_in) >= LARGE_SIDE and not torch.compiler.is_compiling():
+        planes = [_resize_plane(plane, height, width) for plane in image.flatten(0, 1)]
+        return torch.stack(planes).view(*image.shape[:2], height, width)
+    rows, columns = (_dense(i, o, image.dtype, image.device) for i, o in zip(size_in, (height, width), strict=True))
+    return rows @ (image @ columns.mT)

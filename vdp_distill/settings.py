@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vdp_distill import checks, receptors
 from vdp_distill.display import ENCODING_DISPLAYS, Display, load_display
+from vdp_distill.tiles import in_tiles
 
 __all__ = ["ENCODINGS", "ENGINES", "Settings", "to_light", "surround_of", "pixels_per_degree_of", "matrix_of"]
 
@@ -159,13 +160,13 @@ def to_light(image: Tensor, settings: Settings, name: str) -> Tensor:
         checks.check_channels(image, allowed, settings.encoding or display.colorspace)
         if settings.check_values and not extend:
             checks.check_codes(image, name)
-        return display.light(image, extend)
+        return in_tiles(lambda code: display.light(code, extend), image)
     encoding = settings.encoding or display.colorspace
     checks.check_channels(image, _light_channels(settings, display), encoding)
     if settings.check_values and not extend:
         checks.check_light(image, name, encoding, may_be_negative=settings.encoding == "XYZ")
     if display is not None:
-        return display.light(image, extend)
+        return in_tiles(lambda light: display.light(light, extend), image)
     if settings.encoding == "XYZ":
         return receptors.photoreceptors(image, image.new_tensor(XYZ_TO_RGB).mT)
     return image + (image.clamp(min=1e-5) - image).detach() if extend else image
