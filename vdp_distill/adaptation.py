@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.tiles import look_up
 
 __all__ = [
     "adapting_luminance",
@@ -123,8 +124,8 @@ def luminance_masking(
     response = (curve - anchor).to(receptors.dtype)
     row = torch.arange(3 * zero.shape[0], device=zero.device).view(-1, 3, 1, 1) * nodes
     index = (node + zero).long() + row
-    value = torch.take(response, index)
-    step = torch.take(response.diff(dim=2, append=response[..., -1:]), index)
+    value = look_up(response, index)
+    step = look_up(response.diff(dim=2, append=response[..., -1:]), index)
     return value + (position - node) * step, anchor[..., None].to(receptors.dtype)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vdp_distill.fourier import filter_on_canvas
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.tiles import look_up
 
 __all__ = ["csf_shape", "neural_csf", "csf_tables", "band_sensitivity", "baseband"]
 
@@ -92,13 +93,13 @@ def band_sensitivity(
         (N, 1, h, w).
     """
     low, high = parameters.lut_log10_range
-    count, nodes = len(tables), tables.shape[3]
+    count, nodes = tables.shape[0], tables.shape[3]
     position = (log10_luminance.clamp(low, high) - low) * ((nodes - 1) / (high - low))
     node = position.detach().floor().clamp(0, nodes - 2)
     image = torch.arange(count, device=tables.device).view(-1, 1, 1, 1)
     index = node.long() + image * nodes
     steps = tables.diff(dim=3, append=tables[..., -1:])
-    return torch.take(tables, index) + (position - node) * torch.take(steps, index)
+    return look_up(tables, index) + (position - node) * look_up(steps, index)
 
 
 def baseband(

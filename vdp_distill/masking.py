@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
+from vdp_distill.power import power
 from vdp_distill.resize import resize
 from vdp_distill.tiles import in_tiles
 
@@ -81,19 +82,20 @@ def masked_difference(
         (N, O, h, w).
     """
     gain, difference = 2.0**band, test - reference
-    excitation = gain * difference.sign() * (difference / gain).abs() ** parameters.mask_p
+    excitation = gain * difference.sign() * power((difference / gain).abs(), parameters.mask_p)
     if not maskers:
-        return excitation * sensitivity**parameters.mask_p
-    masking = gain * (sensitivity / gain) ** parameters.mask_q * _masking_signal(*maskers, parameters)
-    return excitation / (sensitivity ** (-2 * parameters.mask_p) + masking**2).sqrt()
+        return excitation * power(sensitivity, parameters.mask_p)
+    masking = gain * power(sensitivity / gain, parameters.mask_q) * _masking_signal(*maskers, parameters)
+    return excitation / (power(sensitivity, -2 * parameters.mask_p) + masking**2).sqrt()
 
 
 def _masking_signal(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> Tensor:
     """Sum of masking from the band itself, its other orientations and its neighbours, before the band's sensitivity."""
     q = parameters.mask_q
     neighbour = 2 * finer.clamp(min=0) + coarser.clamp(min=0) / 2
-    signal = 10**parameters.log10_mask_self * mutual**q + 10**parameters.log10_mask_neighbour_band * neighbour**q
+    signal = 10**parameters.log10_mask_self * power(mutual, q)
+    signal = signal + 10**parameters.log10_mask_neighbour_band * power(neighbour, q)
     if mutual.shape[1] == 1:
         return signal
     others = (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)
-    return signal + 10**parameters.log10_mask_cross_orientation * others**q
+    return signal + 10**parameters.log10_mask_cross_orientation * power(others, q)

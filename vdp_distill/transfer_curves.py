@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from vdp_distill.power import power
+
 __all__ = ["srgb", "pq_cdm2", "hlg_scene", "tail_slopes", "emitted"]
 
 PQ_PEAK_CDM2 = 10_000.0
@@ -16,7 +18,7 @@ PQ_PEAK_CDM2 = 10_000.0
 
 def srgb(code: Tensor) -> Tensor:
     """sRGB curve; 0 to 0, 1 to 1."""
-    bright = ((code.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    bright = power((code.clamp(min=0.04045) + 0.055) / 1.055, 2.4)
     return torch.where(code <= 0.04045, code / 12.92, bright)
 
 
@@ -40,7 +42,7 @@ def hlg_scene(code: Tensor) -> Tensor:
 def _relative(code: Tensor, curve: str) -> Tensor:
     """The curve inside 0..1, relative to white for power curves and sRGB, else in its own unit."""
     named = {"sRGB": srgb, "PQ": pq_cdm2, "HLG": hlg_scene}
-    return named[curve](code) if curve in named else code ** float(curve)
+    return named[curve](code) if curve in named else power(code, float(curve))
 
 
 def tail_slopes(curve: str) -> tuple[float, float]:
