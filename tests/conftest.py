@@ -1,0 +1,24 @@
+"""Shared fixtures: seeded generators and small image pairs."""
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(20191101)
+
+
+@pytest.fixture
+def pair(generator):
+    """A grey pair with structure and a small difference, (1, 1, 40, 52) float64, 20 to 120 cd/m2."""
+    return make_pair(generator, 1, 1, 40, 52)
+
+
+def make_pair(generator, batch, channels, height, width, dtype=torch.float64):
+    """Light of a smooth random scene and of the same with noise, cd/m2."""
+    coarse = torch.rand(batch, channels, 6, 6, generator=generator, dtype=dtype)
+    scene = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
+    reference = 20 + 100 * scene
+    noise = torch.randn(reference.shape, generator=generator, dtype=dtype)
+    return reference * (1 + 0.03 * noise), reference

@@ -1,0 +1,194 @@
+"""The whole metric against the original's golden values, and the laws it must keep."""
+
+import goldens
+import numpy as np
+import pytest
+import torch
+from conftest import make_pair
+
+from vdp_distill import HDRVDP2, hdrvdp2
+from vdp_distill.pipeline import STAGES
+
+
+@pytest.fixture(scope="module", params=goldens.NAMES)
+def golden_case(request):
+    images, keywords, golden = goldens.load(request.param)
+    return images, keywords, golden
+
+
+def test_float64_meets_the_original_stage_by_stage(golden_case):
+    images, keywords, golden = golden_case
+    result = hdrvdp2(**images, **keywords, keep_stages=True)
+    # 1e-10: sums of a few million float64 products in another order; measured 1e-12 at worst.
+    errors = goldens.stage_errors(result, golden)
+    assert max(errors.values()) < 1e-10, errors
+    assert len(errors) == 17
+    assert result.C_max == pytest.approx(float(golden["C_max"]), rel=1e-9, abs=1e-300)
+    assert result.P_det == pytest.approx(float(golden["P_det"]), rel=1e-9, abs=1e-300)
+    assert result.Q == pytest.approx(float(golden["Q"]), abs=1e-7)
+
+
+def test_float32_stays_close(golden_case):
+    images, keywords, golden = golden_case
+    single = {side: image.astype(np.float32) for side, image in images.items()}
+    result = hdrvdp2(**single, **keywords)
+    assert result.P_map.dtype == np.float32
+    # Differences of responses near 300 JND lose three digits of float32's seven before their 3.5th power is taken.
+    assert result.C_max == pytest.approx(float(golden["C_max"]), rel=2e-4, abs=1e-30)
+    sampled = result.P_map.ravel()[golden["P_map@index"]]
+    allowed = 2e-3 + 2e-8 * float(golden["C_max"])
+    assert np.abs(sampled - golden["P_map@value"]).max() < allowed
+
+
+def test_float32_follows_float64_on_odd_sizes_and_hdr(generator):
+    test, reference = make_pair(generator, 2, 3, 77, 121)
+    test, reference = test**2 / 10, reference**2 / 10
+    options = {"encoding": "rgb-bt.709", "pixels_per_degree": 37.5}
+    exact = hdrvdp2(test, reference, **options)
+    single = hdrvdp2(test.float(), reference.float(), **options)
+    assert torch.allclose(single.C_max.double(), exact.C_max, rtol=2e-4)
+    assert (single.P_map.double() - exact.P_map).abs().max() < 2e-3
+    assert torch.allclose(single.Q.double(), exact.Q, atol=1e-2)
+
+
+def test_identical_images_give_exactly_nothing(generator):
+    _, reference = make_pair(generator, 1, 3, 33, 47, torch.float32)
+    result = hdrvdp2(reference, reference.clone(), encoding="rgb-bt.709", pixels_per_degree=30)
+    assert float(result.P_det) == 0 and float(result.C_max) == 0 and float(result.Q) == 100
+    assert not result.P_map.any()
+
+
+def test_probability_and_contrast_agree(pair):
+    result = hdrvdp2(*pair, encoding="luminance", pixels_per_degree=30, keep_stages=True)
+    assert torch.allclose(result.P_map, 1 - 0.5**result.C_map, atol=1e-15)
+    total = result.stages["contrast_map"].sum()
+    # Pooling scales the peak to the sum, but for the epsilon that guards an empty map.
+    assert float(result.C_max) == pytest.approx(float(total), rel=1e-9)
+
+
+def test_more_contrast_is_seen_better(pair):
+    test, reference = pair
+    metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+    seen = [float(metric(reference + k * (test - reference), reference).C_max) for k in (0.1, 0.3, 1.0, 2.0)]
+    assert seen == sorted(seen) and seen[0] > 0
+
+
+def test_batch_equals_loop(generator):
+    """Also where each image has its own pixels per degree and surround."""
+    test, reference = make_pair(generator, 3, 3, 40, 36)
+    degrees, surround = torch.tensor([20.0, 45.0, 70.0], dtype=torch.float64), torch.tensor([0.1, 5.0, 90.0])
+    metric = HDRVDP2(encoding="rgb-bt.709", pixels_per_degree=30)
+    together = metric(test, reference, pixels_per_degree=degrees, surround_l=surround)
+    for i in range(3):
+        alone = metric(
+            test[i : i + 1], reference[i : i + 1], pixels_per_degree=float(degrees[i]), surround_l=float(surround[i])
+        )
+        for name in ("P_map", "C_map", "P_det", "C_max", "Q"):
+            # The same sums; only the blocking of matrix products differs between batch sizes.
+            assert torch.allclose(getattr(together, name)[i], getattr(alone, name)[0], rtol=1e-11, atol=1e-14), name
+
+
+def test_surround_per_channel_and_from_the_reference(generator):
+    test, reference = make_pair(generator, 1, 3, 32, 32)
+    options = {"encoding": "rgb-bt.709", "pixels_per_degree": 30}
+    geometric = reference.log().mean(dim=(2, 3)).exp()
+    automatic = hdrvdp2(test, reference, surround_l=-1, **options)
+    listed = hdrvdp2(test, reference, surround_l=geometric[0].tolist(), **options)
+    dark = hdrvdp2(test, reference, **options)
+    assert torch.allclose(automatic.C_map, listed.C_map, rtol=1e-12)
+    assert not torch.allclose(automatic.C_map, dark.C_map, rtol=1e-3)
+
+
+def test_arrays_give_arrays_back(pair):
+    test, reference = (image[0, 0].numpy() for image in pair)
+    result = hdrvdp2(test, reference, encoding="luminance", pixels_per_degree=30, keep_stages=True)
+    assert isinstance(result.P_map, np.ndarray) and result.P_map.shape == test.shape
+    assert isinstance(result.P_det, np.floating)
+    assert result.stages["photoreceptors"].test.shape == (*test.shape, 4)
+    tensors = hdrvdp2(*pair, encoding="luminance", pixels_per_degree=30)
+    assert np.array_equal(result.C_map, tensors.C_map[0, 0].numpy())
+
+
+def test_stages_are_kept_in_their_vocabulary_or_not_at_all(pair):
+    options = {"encoding": "luminance", "pixels_per_degree": 30}
+    kept, plain = hdrvdp2(*pair, keep_stages=True, **options), hdrvdp2(*pair, **options)
+    assert list(kept.stages) == [stage.name for stage in STAGES]
+    assert plain.stages == {}
+    assert torch.allclose(kept.C_map, plain.C_map, rtol=1e-12)
+
+
+def test_settings_repeat_the_prediction(pair):
+    first = hdrvdp2(*pair, encoding="LUMINANCE", pixels_per_degree=33, surround_l=4, peak_sensitivity=2.5, mtf=False)
+    names = ("encoding", "pixels_per_degree", "surround_l", "peak_sensitivity", "masking", "mtf")
+    again = hdrvdp2(*pair, **{name: first.settings[name] for name in names})
+    assert torch.equal(first.C_map, again.C_map)
+    assert first.settings["encoding"] == "luminance" and first.settings["vdp_distill"]
+
+
+def test_settings_may_be_overridden_at_a_call(pair):
+    metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+    overridden = metric(*pair, pixels_per_degree=50, masking=False)
+    direct = hdrvdp2(*pair, encoding="luminance", pixels_per_degree=50, masking=False)
+    assert torch.equal(overridden.C_map, direct.C_map)
+    assert torch.equal(metric(*pair).C_map, hdrvdp2(*pair, encoding="luminance", pixels_per_degree=30).C_map)
+
+
+def test_filters_do_not_lose_precision_when_the_module_moves(pair):
+    """A float32 call must not leave float32 filters behind for a float64 one."""
+    metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+    metric(*(image.float() for image in pair))
+    moved = metric.double()(*pair)
+    fresh = HDRVDP2(encoding="luminance", pixels_per_degree=30)(*pair)
+    assert torch.equal(moved.C_map, fresh.C_map)
+
+
+def test_half_precision_outside_is_float32_inside(pair):
+    test, reference = (image.float() for image in pair)
+    options = {"encoding": "luminance", "pixels_per_degree": 30}
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = hdrvdp2(test, reference, **options)
+    assert torch.equal(mixed.C_map, hdrvdp2(test, reference, **options).C_map)
+    half = hdrvdp2(test.bfloat16(), reference.bfloat16(), **options)
+    assert half.P_map.dtype == torch.float32
+
+
+def test_gradcheck_of_the_whole(generator):
+    """Float64, away from nodes, ties and zeros, on one small pair."""
+    test, reference = make_pair(generator, 1, 1, 18, 18)
+    metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+
+    def outputs(image):
+        result = metric(image, reference)
+        return result.C_map.log1p().sum(), result.Q
+
+    # The table's slope is constant between nodes; a step of 1e-6 relative to 100 cd/m2 rarely meets one.
+    assert torch.autograd.gradcheck(outputs, test.requires_grad_(), eps=1e-6, atol=1e-5, rtol=1e-4, fast_mode=True)
+
+
+CODES = {"black": 0.0, "white": 1.0, "grey": 0.5}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", CODES)
+@pytest.mark.parametrize("change", [0.0, 0.02])
+def test_gradient_is_finite_everywhere(level, change, dtype):
+    reference = torch.full((1, 3, 32, 32), CODES[level], dtype=dtype)
+    test = (reference - change if level == "white" else reference + change).requires_grad_()
+    result = hdrvdp2(test, reference, encoding="sRGB-display", pixels_per_degree=30)
+    (result.C_map.sum() + result.Q.sum() + result.P_map.sum()).backward()
+    assert torch.isfinite(test.grad).all()
+
+
+def test_large_images_give_the_same_in_tiles_with_and_without_gradient(generator, monkeypatch):
+    test, reference = make_pair(generator, 2, 3, 70, 90)
+    options = {"encoding": "rgb-bt.709", "pixels_per_degree": 30}
+    whole_input, tiled_input = test.clone().requires_grad_(), test.clone().requires_grad_()
+    whole = hdrvdp2(whole_input, reference, **options)
+    whole.C_map.log1p().sum().backward()
+    monkeypatch.setattr("vdp_distill.tiles.TILE_ELEMENTS", 2000)
+    tiled = hdrvdp2(tiled_input, reference, **options)
+    tiled.C_map.log1p().sum().backward()
+    assert torch.allclose(tiled.C_map, whole.C_map, rtol=1e-11)
+    assert torch.allclose(tiled_input.grad, whole_input.grad, rtol=1e-8, atol=1e-12)
+    with torch.no_grad():
+        assert torch.allclose(hdrvdp2(test, reference, **options).Q, whole.Q, rtol=1e-11)
