@@ -185,7 +185,10 @@ class Display:
         emitted = transfer_curves.emitted(code, self.curve, self.max_luminance, self.black_cdm2, tails)
         if self.primaries == "bt2020":
             matrix = emitted.new_tensor(BT2020_TO_BT709)
-            emitted = (matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:]).clamp(min=0)
+            wide = (matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:])
+            emitted = wide.clamp(min=0)
+            if extend:  # the gradient passes the clamp, or colours outside the gamut could not come back
+                emitted = emitted + (wide - wide.detach()) * (wide < 0)
         light = emitted + self.reflection_cdm2
         return _keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
 

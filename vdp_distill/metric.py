@@ -104,7 +104,7 @@ class HDRVDP2(nn.Module):
             return predict_elsewhere(test, reference, settings, is_array)
         with pipeline.full_precision(test.device):
             result = self._predict(test, reference, settings)
-        return _as_arrays(result) if is_array else result
+        return as_arrays(result) if is_array else result
 
     def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
         retinas, cortex = self.respond(test, reference, settings)
@@ -118,7 +118,7 @@ class HDRVDP2(nn.Module):
             C_max=contrast.amax(dim=(1, 2, 3)),
             Q=cortex.quality,
             stages=stages,
-            settings=_record(settings, test, "torch"),
+            settings=record(settings, test, "torch"),
         )
 
     def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[pipeline.Retina, pipeline.Cortex]:
@@ -127,8 +127,8 @@ class HDRVDP2(nn.Module):
         retinas = self.retina(lights, settings)
         batch = test.shape[0]
         cortex = pipeline.cortex(
-            Pair(*retinas.achromatic.split(batch)),
-            Pair(*retinas.adapting_luminance.split(batch)),
+            Pair(retinas.achromatic[:batch], retinas.achromatic[batch:]),
+            Pair(retinas.adapting_luminance[:batch], retinas.adapting_luminance[batch:]),
             detection.changed_light(*lights, self.fitted),
             pixels_per_degree_of(settings, batch, test),
             self.prepare(*test.shape[-2:], test),
@@ -250,12 +250,14 @@ def _stages(retinas: pipeline.Retina, cortex: pipeline.Cortex) -> dict:
     return {stage.name: stages[stage.name] for stage in STAGES}
 
 
-def _record(settings: Settings, test: Tensor, engine: str) -> dict:
+def record(settings: Settings, test: Tensor, engine: str) -> dict:
+    """Everything needed to repeat a prediction, as plain data."""
     about = {"metric": METRIC_VERSION, "vdp_distill": __version__, "torch": torch.__version__, "dtype": str(test.dtype)}
     return {**about, "size": list(test.shape[-2:]), **settings.record(), "engine": engine}
 
 
-def _as_arrays(result: Result) -> Result:
+def as_arrays(result: Result) -> Result:
+    """A result of one pair as NumPy arrays and scalars."""
     stages = {name: _stage_arrays(value) for name, value in result.stages.items()}
     maps = {name: getattr(result, name)[0, 0].numpy(force=True) for name in ("P_map", "C_map")}
     scalars = {name: getattr(result, name)[0].numpy(force=True)[()] for name in ("P_det", "C_max", "Q")}

@@ -16,6 +16,10 @@ __all__ = ["RECEPTORS", "display_matrix", "spectral_matrix", "photoreceptors"]
 RECEPTORS = ("L", "M", "S", "rod")
 """Columns of every matrix and channels of the stage's output."""
 
+CONE_PEAKS = (0.63778, 0.39223, 0.01300)
+"""Peaks of the L, M and S sensitivities, which the tables normalise to 1: L + M comes closest to V(lambda) (least
+squares over 380 to 780 nm), and S has under D65 the share that the metric's own D65 row gives it."""
+
 
 def display_matrix(display: str | None, channels: int) -> np.ndarray:
     """Matrix (channels, 4) of a named display.
@@ -101,7 +105,8 @@ def _receptor_sensitivities(wavelengths_nm: np.ndarray) -> tuple[np.ndarray, np.
     cones = colour.MSDS_CMFS["Smith & Pokorny 1975 Normal Trichromats"]
     rods = colour.SDS_LEFS["CIE 1951 Scotopic Standard Observer"]
     photopic = colour.SDS_LEFS["CIE 1924 Photopic Standard Observer"]
-    curves = [(cones.wavelengths, column) for column in cones.values.T] + [(rods.wavelengths, rods.values)]
+    curves = [(cones.wavelengths, peak * column) for peak, column in zip(CONE_PEAKS, cones.values.T, strict=True)]
+    curves.append((rods.wavelengths, rods.values))
     sampled = [np.interp(wavelengths_nm, *curve, left=0, right=0) for curve in curves]
     luminous = np.interp(wavelengths_nm, photopic.wavelengths, photopic.values, left=0, right=0)
     return np.stack(sampled), luminous
