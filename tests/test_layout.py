@@ -60,7 +60,7 @@ def test_conda_and_pip_name_the_same_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {line.replace(" ", "") for line in project["dependencies"]}
     conda = [line.strip()[2:].split("#")[0].strip() for line in (ROOT / "environment.yml").read_text().splitlines() if line.strip().startswith("- ")]
-    renamed = {"pytorch": "torch", "opencv": "opencv-python-headless"}
+    renamed = {"pytorch": "torch", "opencv": "opencv-python-headless", "openexr-python": "OpenEXR"}
     listed = set()
     for line in conda:
         name = line.split(">")[0].split("=")[0].strip()

@@ -1,7 +1,8 @@
 """vdp_distill: HDR-VDP 2.2, exact and differentiable, and surrogates distilled from it."""
 
 from vdp_distill.display import Display, display_pixels_per_degree, load_display
+from vdp_distill.losses import VDPLoss
 from vdp_distill.metric import HDRVDP2, Result, hdrvdp2
 from vdp_distill.version import __version__
 
-__all__ = ["HDRVDP2", "Display", "Result", "__version__", "display_pixels_per_degree", "hdrvdp2", "load_display"]
+__all__ = ["HDRVDP2", "Display", "Result", "VDPLoss", "__version__", "display_pixels_per_degree", "hdrvdp2", "load_display"]

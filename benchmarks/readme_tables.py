@@ -1,0 +1,93 @@
+"""Do the README's numbers agree with the results files? This writes its tables from them.
+
+    python -m benchmarks.readme_tables
+
+Each table stands between two comments that name the file it comes from; a test fails when one is out of date.
+"""
+
+import csv
+import re
+from pathlib import Path
+
+from benchmarks.machine import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+SIDES = {
+    "octave": "this project's Octave program, float64",
+    "original": "the original HDR-VDP in Octave",
+    "exact-float64": "exact, float64",
+    "exact-float32": "**exact, float32**",
+    "cvvdp": "ColorVideoVDP",
+    "ms-ssim": "MS-SSIM (pytorch-msssim)",
+    "lpips-random": "LPIPS-Alex (random weights, for time)",
+    "flip": "FLIP (C++)",
+}
+
+
+def read(path: Path) -> list[dict]:
+    """Rows of a results file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def truth_table() -> str:
+    """Largest error of each quantity, one column a precision."""
+    rows = read(RESULTS / "fidelity.csv")
+    found = {(row["truth"], row["ours"], row["quantity"]): row for row in rows}
+    lines = ["| quantity | float64 | float32 | error is |", "|---|---|---|---|"]
+    for truth, ours, quantity in found:
+        if truth != "original metric" or ours != "float64":
+            continue
+        single = found[truth, "float32", quantity]
+        exact = found[truth, ours, quantity]
+        lines.append(f"| `{quantity}` | {exact['largest_error']} | {single['largest_error']} | {exact['meaning']} |")
+    octave = ", ".join(f"`{q}` {r['largest_error']}" for (t, _, q), r in found.items() if t == "Octave program")
+    return "\n".join([*lines, "", f"Against the Octave program, on pairs that no golden holds, float64: {octave}."])
+
+
+def speed_table(path: Path) -> str:
+    """Ratios at 1080p, and the spread of the rounds."""
+    rows = [row for row in read(path) if (row["height"], row["width"]) == ("1080", "1920")]
+    found = {(row["side"], row["direction"]): row for row in rows}
+    lines = ["| 1920 x 1080 sRGB pair | forward | forward + backward | peak memory, GB |", "|---|---|---|---|"]
+    for side, name in SIDES.items():
+        if (side, "forward") not in found:
+            continue
+        cells = [cell(found.get((side, direction))) for direction in ("forward", "forward+backward")]
+        peaks = [found[side, d]["peak_memory_gb"] for d in ("forward", "forward+backward") if (side, d) in found]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} | {' / '.join(peaks)} |")
+    first = rows[0]
+    about = f"{first['processor']}, {first['threads']} threads, {first['rounds']} rounds"
+    return "\n".join([*lines, "", f"Times are multiples of exact float32's in the same run: median (lowest to highest). {about}."])
+
+
+def cell(row: dict | None) -> str:
+    """One ratio with its spread."""
+    return f"{row['times_exact_float32']} ({row['low']} to {row['high']})" if row else "-"
+
+
+def tables() -> dict[str, str]:
+    """Every table by the file that it comes from."""
+    found = {"benchmarks/results/fidelity.csv": truth_table()}
+    for path in sorted(RESULTS.glob("speed-*.csv")):
+        found[f"benchmarks/results/{path.name}"] = speed_table(path)
+    return found
+
+
+def with_tables(text: str) -> str:
+    """The README's text with its tables made anew."""
+    for source, table in tables().items():
+        pattern = re.compile(rf"(<!-- from {re.escape(source)} -->)\n.*?(<!-- end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", text)
+        if not count:
+            raise ValueError(f"README.md has no place for {source}: add <!-- from {source} --> and <!-- end -->")
+    return text
+
+
+def main() -> None:
+    """Rewrite the README."""
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
