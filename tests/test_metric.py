@@ -51,6 +51,19 @@ def test_float32_follows_float64_on_odd_sizes_and_hdr(generator):
     assert torch.allclose(single.Q.double(), exact.Q, atol=1e-2)
 
 
+@pytest.mark.parametrize("contrast", [1e2, 1e4])
+def test_float32_holds_in_the_dark_beside_the_sun(generator, contrast):
+    """A float32 transform of the whole light once drowned dark parts in the noise of bright ones."""
+    test, reference = make_pair(generator, 1, 3, 90, 100)
+    sun = torch.ones_like(reference)
+    sun[..., 20:30, 70:80] = contrast
+    options = {"encoding": "rgb-bt.709", "pixels_per_degree": 30}
+    single = hdrvdp2((test * sun / 10).float(), (reference * sun / 10).float(), **options)
+    exact = hdrvdp2((test * sun / 10).float().double(), (reference * sun / 10).float().double(), **options)
+    assert torch.allclose(single.C_max.double(), exact.C_max, rtol=2e-4)
+    assert (single.P_map.double() - exact.P_map).abs().max() < 2e-3 + 2e-8 * float(exact.C_max)
+
+
 def test_identical_images_give_exactly_nothing(generator):
     _, reference = make_pair(generator, 1, 3, 33, 47, torch.float32)
     result = hdrvdp2(reference, reference.clone(), encoding="rgb-bt.709", pixels_per_degree=30)

@@ -57,6 +57,15 @@ def test_scatter_keeps_a_constant_and_draws_the_surround_in(generator):
     assert (darker < constant).all() and darker[0, 0, 0, 0] < darker[0, 0, 10, 10]
 
 
+def test_scatter_of_a_pair_is_that_of_each_image(generator):
+    light, surround = 1 + rand(generator, 4, 2, 14, 19), 0.5 + rand(generator, 2, 2, 1, 1).repeat(2, 1, 1, 1)
+    transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(14, 19)))[None, None]
+    pair = optics.light_scatter_pair(light, surround, transfer)
+    assert torch.allclose(pair, optics.light_scatter(light, surround, transfer), rtol=1e-13)
+    alone = optics.light_scatter_pair(light, surround[:1], transfer)
+    assert torch.allclose(alone, optics.light_scatter(light, surround[:1], transfer), rtol=1e-13)
+
+
 def test_scatter_gradient(generator):
     transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(9, 8)))[None, None]
     surround = torch.full((1, 1, 1, 1), 3.0, dtype=torch.float64)
@@ -295,20 +304,21 @@ def test_baseband_gradient_flows_to_luminance_too(generator):
 def test_mutual_contrast_is_a_mean_of_the_smaller(generator):
     test, reference = randn(generator, 1, 2, 9, 8), randn(generator, 1, 2, 9, 8)
     expected = oracles.box_mean(np.minimum(np.abs(test[0, 1].numpy()), np.abs(reference[0, 1].numpy())))
-    assert np.allclose(masking.mutual_contrast(test, reference)[0, 1], expected)
+    assert np.allclose(masking.mutual_contrast(test - reference, reference)[0, 1], expected)
 
 
 def test_masking_hides_and_its_absence_is_the_plain_threshold(generator):
     test, reference = randn(generator, 1, 4, 8, 8), randn(generator, 1, 4, 8, 8)
-    mutual = masking.mutual_contrast(test, reference)
+    difference = test - reference
+    mutual = masking.mutual_contrast(difference, reference)
     nothing = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
-    masked = masking.masked_difference(test, reference, 3.0, (mutual, nothing, nothing), 1)
-    more = masking.masked_difference(test, reference, 3.0, (mutual, mutual, nothing), 1)
-    bare = masking.masked_difference(test, reference, 3.0, (), 1)
+    masked = masking.masked_difference(difference, 3.0, (mutual, nothing, nothing), 1)
+    more = masking.masked_difference(difference, 3.0, (mutual, mutual, nothing), 1)
+    bare = masking.masked_difference(difference, 3.0, (), 1)
     assert (masked.abs() <= bare.abs()).all() and (more.abs() <= masked.abs()).all()
-    unmasked = masking.masked_difference(test, reference, 3.0, (nothing.expand(1, 4, 8, 8), nothing, nothing), 1)
+    unmasked = masking.masked_difference(difference, 3.0, (nothing.expand(1, 4, 8, 8), nothing, nothing), 1)
     assert torch.allclose(unmasked, bare, rtol=1e-12)
-    assert torch.equal(masked.sign(), (test - reference).sign())
+    assert torch.equal(masked.sign(), difference.sign())
 
 
 def test_base_band_masks_nothing_and_the_first_has_no_finer(generator):
@@ -326,8 +336,8 @@ def test_masking_gradient(generator):
     finer = rand(generator, 1, 4, 6, 6) + 0.1
 
     def masked(test, reference, finer, sensitivity):
-        mutual = masking.mutual_contrast(test, reference)
-        return masking.masked_difference(test, reference, sensitivity, (mutual, finer, finer / 2), 2)
+        mutual = masking.mutual_contrast(test - reference, reference)
+        return masking.masked_difference(test - reference, sensitivity, (mutual, finer, finer / 2), 2)
 
     assert gradcheck(masked, test, reference, finer, rand(generator, 1, 1, 6, 6) + 1)
 

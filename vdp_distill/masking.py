@@ -16,18 +16,19 @@ from vdp_distill.tiles import in_tiles
 __all__ = ["mutual_contrast", "neighbours", "masked_difference"]
 
 
-def mutual_contrast(test: Tensor, reference: Tensor) -> Tensor:
+def mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
     """Contrast that both images share: 3 x 3 mean of the smaller magnitude, zeros outside.
 
     Parameters
     ----------
-    test, reference
-        A band of each image, (N, O, h, w).
+    difference, reference
+        A band of test minus reference, and of the reference, (N, O, h, w).
     """
-    return in_tiles(_mutual_contrast, test, reference, halo=1)
+    return in_tiles(_mutual_contrast, difference, reference, halo=1)
 
 
-def _mutual_contrast(test: Tensor, reference: Tensor) -> Tensor:
+def _mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
+    test = reference + difference
     shared = functional.pad(torch.minimum(test.abs(), reference.abs()), (1, 1, 1, 1))
     columns = shared[..., :-2] + shared[..., 1:-1] + shared[..., 2:]
     return (columns[..., :-2, :] + columns[..., 1:-1, :] + columns[..., 2:, :]) / 9
@@ -56,8 +57,7 @@ def neighbours(mutual: list[Tensor], band: int) -> tuple[Tensor, Tensor]:
 
 
 def masked_difference(
-    test: Tensor,
-    reference: Tensor,
+    difference: Tensor,
     sensitivity: Tensor | float,
     maskers: tuple[Tensor, ...],
     band: int,
@@ -67,8 +67,8 @@ def masked_difference(
 
     Parameters
     ----------
-    test, reference
-        A band of each image, (N, O, h, w).
+    difference
+        A band of test minus reference, (N, O, h, w).
     sensitivity
         Neural contrast sensitivity, (N, 1, h, w); 1 in the base band.
     maskers
@@ -81,7 +81,7 @@ def masked_difference(
     Tensor
         (N, O, h, w).
     """
-    gain, difference = 2.0**band, test - reference
+    gain = 2.0**band
     excitation = gain * difference.sign() * power((difference / gain).abs(), parameters.mask_p)
     if not maskers:
         return excitation * power(sensitivity, parameters.mask_p)

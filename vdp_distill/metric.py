@@ -133,6 +133,7 @@ class HDRVDP2(nn.Module):
             pixels_per_degree_of(settings, batch, test),
             self.prepare(*test.shape[-2:], test),
             settings.masking,
+            settings.keep_stages,
             self.fitted,
         )
         return retinas, cortex

@@ -11,7 +11,7 @@ from torch import Tensor
 from vdp_distill.fourier import filter_on_canvas
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 
-__all__ = ["eye_mtf", "light_scatter"]
+__all__ = ["eye_mtf", "light_scatter", "light_scatter_pair"]
 
 
 def eye_mtf(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
@@ -52,3 +52,26 @@ def light_scatter(
     """
     scattered = filter_on_canvas(light_cdm2 - surround_cdm2, transfer)
     return scattered.add_(surround_cdm2).clamp_(*parameters.light_range_cdm2)
+
+
+def light_scatter_pair(
+    light_cdm2: Tensor, surround_cdm2: Tensor, transfer: Tensor, parameters: Parameters = DEFAULT_PARAMETERS
+) -> Tensor:
+    """:func:`light_scatter` of test and reference images, filtered as the reference and the difference from it.
+
+    A transform in float32 leaves noise everywhere in proportion to the brightest light: next to the sun, as much as the
+    dark parts themselves. The reference's noise is common to both images; that of the small difference is small.
+
+    Parameters
+    ----------
+    light_cdm2
+        (2N, C, H, W) in cd/m2: test images, then reference images.
+    surround_cdm2, transfer
+        As for :func:`light_scatter`, for 1 or 2N images.
+    """
+    batch = light_cdm2.shape[0] // 2
+    surround = surround_cdm2 if surround_cdm2.shape[0] == 1 else surround_cdm2[batch:]
+    reference = light_cdm2[batch:]
+    scattered = filter_on_canvas(torch.cat([light_cdm2[:batch] - reference, reference - surround]), transfer)
+    reference = scattered[batch:] + surround
+    return torch.cat([reference + scattered[:batch], reference]).clamp_(*parameters.light_range_cdm2)

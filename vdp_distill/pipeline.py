@@ -133,8 +133,10 @@ def retina(
     keep_stages
         Keep the photoreceptors' and the masked responses, which are otherwise never whole in memory.
     """
-    light = light_cdm2 if transfer is None else optics.light_scatter(light_cdm2, surround_cdm2, transfer, parameters)
-    mean_reference = light[len(light) // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
+    light = light_cdm2
+    if transfer is not None:
+        light = optics.light_scatter_pair(light, surround_cdm2, transfer, parameters)
+    mean_reference = light[light.shape[0] // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
     anchor = receptors.photoreceptors(mean_reference, matrix)[:, [0, 1, 3]]
 
     def respond(light, matrix, anchor):
@@ -154,7 +156,7 @@ def retina(
 class Cortex(NamedTuple):
     """The pair in the visual cortex."""
 
-    pyramid: Pair
+    pyramid: Pair | None
     baseband: Pair
     masked_difference: list[Tensor]
     contrast_map: Tensor
@@ -168,6 +170,7 @@ def cortex(
     pixels_per_degree: Tensor,
     geometry: Geometry,
     use_masking: bool = True,
+    keep_stages: bool = False,
     parameters: Parameters = DEFAULT_PARAMETERS,
 ) -> Cortex:
     """Pyramid, sensitivity, masking and detection: two achromatic responses to a map of contrast.
@@ -182,17 +185,26 @@ def cortex(
         (1,) or (N,).
     geometry
         Of the images' size.
+    keep_stages
+        Keep the pyramids too; the test image's is otherwise never whole in memory.
     """
     batch = achromatic.test.shape[0]
     frequencies = steerable.band_frequencies(pixels_per_degree, len(geometry.sizes))
-    pyramid = Pair(*map(steerable.build_pyramid, achromatic))
-    bases = torch.cat([pyramid.test[-1], pyramid.reference[-1]])
+    # The bands of the difference, not the difference of the bands: the same in exact arithmetic, and in float32 the
+    # rounding of large responses that both images share never reaches it.
+    difference = steerable.build_pyramid(achromatic.test - achromatic.reference)
+    reference = steerable.build_pyramid(achromatic.reference)
+    pyramid = Pair([r + d for r, d in zip(reference, difference, strict=True)], reference) if keep_stages else None
+    bases = torch.cat([reference[-1] + difference[-1], reference[-1]])
     filtered = _filter_baseband(bases, adapting_luminance, frequencies[:, -1], geometry, parameters)
-    pairs = [*map(Pair, pyramid.test[:-1], pyramid.reference[:-1]), Pair(*filtered.split(batch))]
-    responses, energies = _masked_differences(pairs, adapting_luminance, changed, frequencies, use_masking, parameters)
+    base = Pair(filtered[:batch], filtered[batch:])
+    difference, reference = [*difference[:-1], base.test - base.reference], [*reference[:-1], base.reference]
+    responses, energies = _masked_differences(
+        difference, reference, adapting_luminance, changed, frequencies, use_masking, parameters
+    )
     contrast = steerable.reconstruct_pyramid(responses).abs()
     quality = detection.quality(energies, detection.quality_weights(frequencies, parameters), parameters)
-    return Cortex(pyramid, pairs[-1], responses, contrast, quality)
+    return Cortex(pyramid, base, responses, contrast, quality)
 
 
 def _filter_baseband(
@@ -206,7 +218,8 @@ def _filter_baseband(
 
 
 def _masked_differences(
-    pairs: list[Pair],
+    difference: list[Tensor],
+    reference: list[Tensor],
     adapting_luminance: Pair,
     changed: Tensor,
     frequencies: Tensor,
@@ -216,20 +229,20 @@ def _masked_differences(
     """Of every band: the masked difference B, and the root energy of changed pixels that the quality correlate takes."""
     luminance = ((adapting_luminance.test + adapting_luminance.reference) / 2).clamp(1e-5, 1e5).log10()
     maps = torch.cat([luminance, changed], dim=1)
-    mutual = [masking.mutual_contrast(*pair) for pair in pairs] if use_masking else None
+    mutual = [*map(masking.mutual_contrast, difference, reference)] if use_masking else None
     responses, energies = [], []
-    for band, (test, reference) in enumerate(pairs):
-        log10_luminance, mask = resize(maps, *test.shape[-2:]).split(1, dim=1)
+    for band, lost in enumerate(difference):
+        log10_luminance, mask = resize(maps, *lost.shape[-2:]).split(1, dim=1)
         tables = csf.csf_tables(frequencies[:, band], parameters)
-        is_base = band + 1 == len(pairs)
+        is_base = band + 1 == len(difference)
 
-        def compare(test, reference, log10_luminance, mask, tables, *maskers, band=band, is_base=is_base):
+        def compare(lost, log10_luminance, mask, tables, *maskers, band=band, is_base=is_base):
             sensitivity = 1.0 if is_base else csf.band_sensitivity(log10_luminance, tables, parameters)
-            difference = masking.masked_difference(test, reference, sensitivity, maskers, band, parameters)
-            return detection.psychometric(difference, band, parameters), detection.row_energy(difference, mask)
+            masked = masking.masked_difference(lost, sensitivity, maskers, band, parameters)
+            return detection.psychometric(masked, band, parameters), detection.row_energy(masked, mask)
 
         maskers = (mutual[band], *masking.neighbours(mutual, band)) if use_masking else ()
-        response, rows = in_tiles(compare, test, reference, log10_luminance, mask, tables, *maskers)
+        response, rows = in_tiles(compare, lost, log10_luminance, mask, tables, *maskers)
         responses.append(response)
         energies.append(detection.band_energy(rows, mask[0].numel()))
     return responses, energies
