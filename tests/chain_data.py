@@ -28,5 +28,8 @@ def pairs(count: int, side: int = 32, seed: int = 0) -> list[dict[str, torch.Ten
         sample = {f"light/{image}": light[image][index] for image in light}
         for name in ("light_scatter", "photoreceptors", "luminance_masking"):
             sample |= {f"stages/{name}/{image}": getattr(stages[name], image)[index] for image in light}
-        samples.append(sample | {"conditions/surround_cdm2": torch.full((3,), SURROUND_CDM2), "samples/index": torch.tensor(index + 100)})
+        samples.append(
+            sample
+            | {"conditions/surround_cdm2": torch.full((3,), SURROUND_CDM2), "samples/index": torch.tensor(index + 100)}
+        )
     return samples

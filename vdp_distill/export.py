@@ -1,0 +1,196 @@
+"""Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch.
+
+The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, any N, and
+pixels per degree as (N,) or (1,). What it is valid for lies in the file as JSON; :func:`load_exported` reads and keeps
+to it. Without this package: ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vdp_distill.checkpoints import write_whole
+from vdp_distill.checks import SMALLEST_SIDE
+from vdp_distill.exported import FORMAT, RECORD, load_exported
+from vdp_distill.losses import VDPLoss
+from vdp_distill.version import METRIC_VERSION, __version__
+
+__all__ = ["LossProgram", "export_loss", "load_exported"]
+
+LARGEST_BATCH = 4096
+
+
+class LossProgram(nn.Module):
+    """A loss whose pixels per degree are an input, one for each pair or one for all."""
+
+    def __init__(self, loss: VDPLoss):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, test: Tensor, reference: Tensor, pixels_per_degree: Tensor) -> Tensor:
+        # Taken in turn, so that (1,) serves every batch without the program knowing which of the two it was given.
+        turn = torch.arange(test.shape[0], device=test.device) % pixels_per_degree.shape[0]
+        return self.loss(test, reference, pixels_per_degree=pixels_per_degree.index_select(0, turn))
+
+
+def export_loss(
+    model: str | Path | VDPLoss,
+    out: str | Path,
+    *,
+    height: int,
+    width: int,
+    channels: int | None = None,
+    tolerance: float = 1e-3,
+    **settings,
+) -> Path:
+    """Write a loss as a .pt2 program, after its values and gradients were compared with the module's.
+
+    Parameters
+    ----------
+    model
+        As for :class:`vdp_distill.VDPLoss`, or a loss.
+    out
+        Name of the file, ending in ``.pt2``.
+    height, width
+        Size of the images it will take, at least 17.
+    channels
+        1 or 3; by default what the encoding or display takes.
+    tolerance
+        Largest relative difference of a value, and of a gradient in norm, from the module's.
+    **settings
+        As for :class:`vdp_distill.VDPLoss`: ``encoding`` or ``display``, ``pool``, ``reduction``, ... Pixels per degree
+        are an input of the program and need not be given.
+
+    Returns
+    -------
+    Path
+        ``out``.
+
+    Raises
+    ------
+    ValueError
+        For a size that is too small, another suffix, or a program that differs from the module.
+    OSError
+        If the file cannot be written; nothing with its name is left or changed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> path = export_loss("exact", folder / "loss.pt2", height=32, width=32, encoding="luma-display")
+    >>> loss = load_exported(path)
+    >>> grey = torch.full((2, 1, 32, 32), 0.5)
+    >>> float(loss(grey, grey, 30))
+    0.0
+    """
+    out = Path(out)
+    if out.suffix != ".pt2":
+        raise ValueError(f"the exported program's name must end in .pt2, got {out}")
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {height} x {width}")
+    if not isinstance(model, VDPLoss):
+        settings.setdefault("pixels_per_degree", 30.0)
+        model = VDPLoss(model, **settings)
+    program = LossProgram(model).eval()
+    channels = channels or _channels(model)
+    # A first run makes filters and tables, which then are constants of the program.
+    program(*_sample(model, 2, channels, height, width, seed=0))
+    exported = _export(program, _sample(model, 2, channels, height, width, seed=0))
+    record = _record(model, channels, height, width)
+    write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
+    return out
+
+
+def _export(program: LossProgram, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    conditions = torch.export.Dim("conditions", min=1, max=LARGEST_BATCH)
+    exported = torch.export.export(program, inputs, dynamic_shapes=({0: batch}, {0: batch}, {0: conditions}))
+    for name, value in exported.constants.items():
+        # Saved, a constant must fill its storage in order; a column of a table or a channels-last kernel does not.
+        if isinstance(value, Tensor):
+            exported.constants[name] = value.clone(memory_format=torch.contiguous_format)
+    return exported
+
+
+def _save_checked(exported, partial: Path, program: LossProgram, record: dict, tolerance: float) -> None:
+    named = partial.with_name(f"{partial.name}.pt2")  # torch warns of another suffix
+    try:
+        _save(exported, named, record)
+        differences = _compare(torch.export.load(named).module(), program, record)
+        worst = max(differences.values())
+        if not worst <= tolerance:
+            raise ValueError(
+                f"the exported program differs from the module by {differences}, more than {tolerance:g}; not written"
+            )
+        named.replace(partial)
+    finally:
+        named.unlink(missing_ok=True)
+
+
+def _save(exported, path: Path, record: dict) -> None:
+    try:
+        torch.export.save(exported, path, extra_files={RECORD: json.dumps(record, indent=1)})
+    except RuntimeError as error:  # how torch's writer says that the disk is full or the folder closed
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str, float]:
+    """Largest relative difference of values and of gradients, for two batches that the export has not seen."""
+    worst = {"value": 0.0, "gradient": 0.0}
+    for batch, conditions, seed in ((1, 1, 1), (3, 3, 2), (3, 1, 3)):
+        sizes = (record["channels"], record["height"], record["width"])
+        test, reference, pixels_per_degree = _sample(program.loss, batch, *sizes, seed=seed)
+        inputs = (test.requires_grad_(), reference, pixels_per_degree[:conditions])
+        ours, theirs = (module(*inputs).sum() for module in (program, loaded))
+        gradients = [torch.autograd.grad(value, test)[0] for value in (ours, theirs)]
+        apart = float((gradients[0] - gradients[1]).norm() / gradients[0].norm().clamp(min=1e-12))
+        off = ((ours - theirs).abs() / ours.abs().clamp(min=1e-12)).detach()
+        worst["value"] = max(worst["value"], float(off))
+        worst["gradient"] = max(worst["gradient"], apart)
+    return {name: value if math.isfinite(value) else math.inf for name, value in worst.items()}
+
+
+def _sample(loss: VDPLoss, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
+    """Images in the encoding's range whose difference is seen, and pixels per degree."""
+    generator = torch.Generator().manual_seed(seed)
+    low, high = (0.2, 0.8) if _takes_codes(loss) else (20.0, 80.0)
+    reference = low + (high - low) * torch.rand(batch, channels, height, width, generator=generator)
+    test = reference + (high - low) * 0.1 * torch.randn(reference.shape, generator=generator)
+    device = next(iter(loss.buffers()), reference).device
+    return test.to(device), reference.to(device), torch.linspace(25, 60, batch + 1)[1:].to(device)
+
+
+def _takes_codes(loss: VDPLoss) -> bool:
+    display = loss.metric.settings.code_display()
+    return display is not None and display.curve != "linear"
+
+
+def _channels(loss: VDPLoss) -> int:
+    settings = loss.metric.settings
+    if settings.encoding == "generic":
+        raise ValueError('encoding="generic" does not say how many channels there are; give channels=')
+    if settings.encoding is not None:
+        return 1 if settings.encoding in ("luminance", "luma-display") else 3
+    return 1 if settings.display.curve == "linear" and settings.display.primaries == "grey" else 3
+
+
+def _record(loss: VDPLoss, channels: int, height: int, width: int) -> dict:
+    metric = loss.metric
+    settings = {key: value for key, value in metric.settings.record().items() if key != "pixels_per_degree"}
+    return {
+        "format": FORMAT,
+        "metric": METRIC_VERSION,
+        "model": getattr(metric, "name", "exact"),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "range": "code values in 0..1" if _takes_codes(loss) else "light in cd/m2",
+        "pool": loss.pool,
+        "reduction": loss.reduction,
+        "settings": settings,
+        "vdp_distill": __version__,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,110 @@
+"""A loss from a .pt2 file, kept to what the file was made for.
+
+Without this package the same file is ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
+"""
+
+import json
+import math
+import zipfile
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["FORMAT", "RECORD", "ExportedLoss", "load_exported"]
+
+FORMAT = "vdp_distill loss 1"
+RECORD = "vdp_distill.json"
+"""Name of the record among the file's extra files."""
+
+
+class ExportedLoss(nn.Module):
+    """A loaded program that keeps to what it was made for; see :func:`load_exported`.
+
+    Attributes
+    ----------
+    record
+        What the file says: sizes, channels, range, encoding or display, versions.
+    """
+
+    def __init__(self, program: nn.Module, record: dict):
+        super().__init__()
+        self.program, self.record = program, record
+
+    def forward(self, test: Tensor, reference: Tensor, pixels_per_degree: Tensor | float) -> Tensor:
+        """The loss of a batch of pairs.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another size, number of channels, dtype or range than the file was made for.
+        """
+        for image, name in ((test, "test"), (reference, "reference")):
+            self._check_image(image, name)
+        if test.shape != reference.shape:
+            raise ValueError(
+                f"test and reference must have the same shape, got {tuple(test.shape)} and {tuple(reference.shape)}"
+            )
+        conditions = torch.as_tensor(pixels_per_degree, dtype=torch.float32, device=test.device).reshape(-1)
+        if conditions.numel() not in (1, test.shape[0]) or not bool((conditions > 0).all()):
+            raise ValueError(
+                f"pixels_per_degree must be positive, a number or one for each of {test.shape[0]} pairs, got "
+                f"{conditions.tolist()}"
+            )
+        self._check_range(reference)
+        return self.program(test, reference, conditions)
+
+    def _check_image(self, image: Tensor, name: str) -> None:
+        if not isinstance(image, Tensor) or image.dtype != torch.float32:
+            raise TypeError(f"{name} must be a float32 tensor, got {getattr(image, 'dtype', type(image).__name__)}")
+        expected = tuple(self.record[key] for key in ("channels", "height", "width"))
+        if image.ndim != 4 or tuple(image.shape[1:]) != expected or image.shape[0] == 0:
+            raise ValueError(
+                f"{name} must be (N, {', '.join(map(str, expected))}), got {tuple(image.shape)}; this file was "
+                "exported for that size, export another for yours"
+            )
+
+    def _check_range(self, reference: Tensor) -> None:
+        low, high = (float(bound) for bound in torch.aminmax(reference.detach()))
+        takes_codes = self.record["range"].startswith("code")
+        if (
+            not math.isfinite(low + high)
+            or (takes_codes and not -0.5 <= low <= high <= 1.5)
+            or (not takes_codes and low < 0)
+        ):
+            raise ValueError(f"reference must hold {self.record['range']}, got {low:.6g} to {high:.6g}")
+
+
+def load_exported(path: str | Path) -> ExportedLoss:
+    """A loss from a .pt2 file of :func:`export_loss`.
+
+    Raises
+    ------
+    ValueError
+        For a missing, cut off or foreign file.
+    """
+    record = _read_record(Path(path))
+    if record.get("format") != FORMAT:
+        raise ValueError(f"{path} is no loss of this package, or is cut off (format {record.get('format')!r})")
+    try:
+        program = torch.export.load(path)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f"{path} was written by torch {record['torch']}, torch {torch.__version__} cannot read it: {error}"
+        ) from error
+    return ExportedLoss(program.module(), record)
+
+
+def _read_record(path: Path) -> dict:
+    """The JSON in the file, every byte of which is checked on the way."""
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            if damaged:
+                raise zipfile.BadZipFile(f"{damaged} is damaged")
+            found = [name for name in archive.namelist() if name.endswith(f"/{RECORD}")]
+            return json.loads(archive.read(found[0])) if found else {}
+    except (zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is no .pt2 program, or is cut off: {error}") from error

@@ -1,0 +1,207 @@
+"""The visual difference predictor as a loss."""
+
+import logging
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vdp_distill import checks, detection, pipeline, zoo
+from vdp_distill.metric import HDRVDP2
+from vdp_distill.settings import Settings
+
+__all__ = ["Audit", "POOLS", "REDUCTIONS", "VDPLoss"]
+
+logger = logging.getLogger(__name__)
+
+POOLS = {
+    "log_contrast": lambda cortex: detection.log_contrast(cortex.contrast_map),
+    "threshold": lambda cortex: cortex.contrast_map.sum(dim=(1, 2, 3)).clamp(min=1).log(),
+    "quality": lambda cortex: 100 - cortex.quality,
+}
+"""From the pair in the visual cortex to a number for each pair, (N,)."""
+
+REDUCTIONS = {"mean": Tensor.mean, "sum": Tensor.sum, "none": lambda values: values}
+
+AUDITS_KEPT = 1000
+CODES_TOLERATED = 0.5
+"""How far outside 0..1 a reference's code values may lie before they are taken for other units."""
+
+
+class Audit(NamedTuple):
+    """A surrogate's loss beside the exact one, for the first pair of a batch."""
+
+    call: int
+    surrogate: float
+    exact: float
+
+
+class VDPLoss(nn.Module):
+    """How visible the differences between two images are, as a loss: 0 for identical images, higher is worse.
+
+    Parameters
+    ----------
+    model
+        ``"exact"``, the name of a released model, or the folder of a trained one; their weights are frozen.
+    pool
+        ``"log_contrast"``: log(1 + sum S), S being the contrast in threshold units. ``"threshold"``:
+        max(0, log sum S), which asks for no more than invisibility. ``"quality"``: 100 - Q.
+    reduction
+        ``"mean"``, ``"sum"`` or ``"none"`` over the batch.
+    out_of_range
+        ``"extend"`` continues the display's curve outside 0..1, for networks that leave it while they train, with a
+        gradient that points back in; ``"raise"`` refuses.
+    audit_every
+        Every so many calls compare a surrogate with the exact metric on the batch's first pair: kept in ``audits`` and
+        logged. 0 never does.
+    **settings
+        As for :func:`vdp_distill.hdrvdp2`: ``encoding`` or ``display``, ``pixels_per_degree``, ... Units are never
+        guessed.
+
+    Attributes
+    ----------
+    audits
+        The last audits, oldest first.
+
+    Notes
+    -----
+    Computed in float32, or float64 for float64 images, whatever autocast or the images' own precision say; float16
+    and bfloat16 give a float32 loss. A gradient flows to ``test``, and to ``reference`` if that requires one.
+    ``check_values=True`` costs one reading of each image: both must be finite, and the reference in the encoding's
+    range, also where the test may leave it. Nothing is read while a program is exported or compiled.
+
+    Examples
+    --------
+    >>> loss = VDPLoss(encoding="sRGB-display", pixels_per_degree=30)
+    >>> reference = torch.full((1, 3, 32, 32), 0.5)
+    >>> test = reference.clone().requires_grad_()
+    >>> loss(test, reference).item()
+    0.0
+    >>> loss(test + torch.linspace(0, 0.2, 32), reference).item() > 1
+    True
+    """
+
+    higher_is_better = False
+    is_differentiable = True
+
+    def __init__(
+        self,
+        model: str | Path = "exact",
+        *,
+        pool: str = "log_contrast",
+        reduction: str = "mean",
+        out_of_range: str = "extend",
+        audit_every: int = 0,
+        **settings,
+    ):
+        super().__init__()
+        self.pool, self.reduction = _chosen(pool, POOLS, "pool"), _chosen(reduction, REDUCTIONS, "reduction")
+        if not isinstance(audit_every, int) or audit_every < 0:
+            raise ValueError(f"audit_every must be a whole number of calls, 0 for never, got {audit_every!r}")
+        is_exact = str(model) == "exact"
+        self.metric = (HDRVDP2 if is_exact else _surrogate(model))(out_of_range=out_of_range, **settings)
+        self.exact = None if is_exact or not audit_every else HDRVDP2(out_of_range=out_of_range, **settings)
+        self.audit_every, self.calls = audit_every, 0
+        self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
+
+    def forward(self, test: Tensor, reference: Tensor, **overrides) -> Tensor:
+        """The loss of a batch of pairs.
+
+        Parameters
+        ----------
+        test, reference
+            (N, C, H, W).
+        **overrides
+            Settings for this call, such as ``pixels_per_degree`` as (N,).
+
+        Returns
+        -------
+        Tensor
+            A scalar, or (N,) for ``reduction="none"``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For images that are no float tensors, do not fit, or hold NaN; for a reference in another unit.
+        """
+        settings = self.metric.settings_for(**overrides)
+        test, reference = _as_tensors(test, reference)
+        checks.check_pair(test, reference)
+        if settings.engine != "torch":
+            raise ValueError(
+                f"a loss needs a gradient, which engine={settings.engine!r} does not give; use engine='torch'"
+            )
+        if settings.check_values and not torch.compiler.is_compiling():
+            _check_values(test, reference, settings)
+        values = self._values(self.metric, test, reference, settings)
+        if self.exact is not None and not torch.compiler.is_compiling():
+            self._audit(test, reference, settings, values)
+        return REDUCTIONS[self.reduction](values)
+
+    def extra_repr(self) -> str:
+        return f"pool={self.pool!r}, reduction={self.reduction!r}"
+
+    def _values(self, metric: HDRVDP2, test: Tensor, reference: Tensor, settings: Settings) -> Tensor:
+        with pipeline.full_precision(test.device):
+            _, cortex = metric.respond(test, reference, settings)
+            return POOLS[self.pool](cortex)
+
+    def _audit(self, test: Tensor, reference: Tensor, settings: Settings, values: Tensor) -> None:
+        self.calls += 1
+        if self.calls % self.audit_every:
+            return
+        with torch.no_grad():
+            exact = self._values(self.exact, test[:1], reference[:1], _first(settings, test.shape[0]))
+        self.audits.append(Audit(self.calls, float(values[0].detach()), float(exact)))
+        logger.info("call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, *self.audits[-1][1:])
+
+
+def _surrogate(model: str | Path):
+    return lambda **settings: zoo.load(model, **settings)
+
+
+def _chosen(value: str, choices: dict, name: str) -> str:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def _as_tensors(test, reference) -> tuple[Tensor, Tensor]:
+    for image, name in ((test, "test"), (reference, "reference")):
+        if not isinstance(image, Tensor):
+            raise TypeError(
+                f"{name} must be a torch tensor (N, C, H, W), got {type(image).__name__}; a loss takes no arrays"
+            )
+    # Under autocast a network's output is shorter than its target: both are computed in float32.
+    return checks.as_images(test, "test")[0], checks.as_images(reference, "reference")[0]
+
+
+def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:
+    for image, name in ((test, "test"), (reference, "reference")):
+        if not bool(torch.isfinite(image.detach().sum())):
+            bad = int((~torch.isfinite(image)).sum())
+            if bad:
+                raise ValueError(f"{name} must be finite, got {bad} NaN or infinite values of {image.numel()}")
+    if settings.out_of_range == "raise" or reference.requires_grad:
+        return
+    low, high = (float(bound) for bound in torch.aminmax(reference.detach()))
+    takes_codes = settings.code_display() is not None and settings.code_display().curve != "linear"
+    if takes_codes and not -CODES_TOLERATED <= low <= high <= 1 + CODES_TOLERATED:
+        raise ValueError(
+            f"reference: code values must lie in 0..1, got {low:.6g} to {high:.6g}; "
+            f"{'divide 8-bit values by 255' if high > 2 else 'the test comes first, the reference second'}"
+        )
+    if not takes_codes:
+        name = settings.encoding or settings.display.colorspace
+        checks.check_light(reference, "reference", name, may_be_negative=settings.encoding == "XYZ")
+
+
+def _first(settings: Settings, batch: int) -> Settings:
+    """Settings of the first pair, where they are given for each."""
+    given = {name: getattr(settings, name) for name in ("pixels_per_degree", "surround_l", "emission")}
+    per_pair = {
+        name: value for name, value in given.items() if isinstance(value, Tensor) and value.shape[:1] == (batch,)
+    }
+    return settings.with_values(**{name: value[:1] for name, value in per_pair.items()})
