@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.demo --out $(DEMO) $(DEMO_OPTIONS)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.fidelity

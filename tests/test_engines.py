@@ -11,6 +11,7 @@ import torch
 
 import vdp_distill.octave as octave
 from vdp_distill import HDRVDP2, hdrvdp2
+from vdp_distill.measure import benchmark
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 
 pytestmark = pytest.mark.skipif(not octave.octave_available(), reason=octave.octave_problem())
@@ -127,3 +128,12 @@ def test_a_wrong_constant_in_octave_is_seen(file, octave_result, tmp_path):
     wrong = octave.run(*arrays, **settings)
     error = np.abs(wrong["C_map"] - ours.C_map[0, 0].numpy()).max() / wrong["C_map"].max()
     assert max(error, abs(wrong["Q"] - float(ours.Q))) > TOLERANCE
+
+
+def test_benchmark_runs_the_reference_elsewhere_too():
+    pair = tuple((image / image.amax()).float() for image in wide_pair(1, 40, 44))
+    found = benchmark(pairs=[pair], repeats=1, engine="octave")
+    row = next(row for row in found.rows if row["side"] == "octave")
+    assert row["time"] > 0 and "gradient_time" not in row
+    assert row["log10_C_max"] < 1e-9 and row["achromatic"] < 1e-9
+    assert len(found.table().columns) == 1 + 3

@@ -115,6 +115,8 @@ def benchmark(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images.")] = "256x256",
     images: Annotated[Path | None, typer.Option(help="Folder of photographs; those of scikit-image otherwise.")] = None,
     repeats: Annotated[int, typer.Option(help="Timed rounds.")] = 5,
+    engine: Annotated[str, typer.Option(help="octave or original: run the reference there too.")] = "torch",
+    hdrvdp_dir: HdrvdpDir = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     ppd: Ppd = 45.0,
     display: Display = None,
@@ -129,7 +131,8 @@ def benchmark(
 
     pairs = photograph_pairs(*_size(size), images)
     settings = {"display": display, "encoding": encoding, "pixels_per_degree": ppd}
-    measured = benchmark(model or (), pairs=pairs, repeats=repeats, device=device, **settings)
+    elsewhere = {"engine": engine, "hdrvdp_dir": hdrvdp_dir}
+    measured = benchmark(model or (), pairs=pairs, repeats=repeats, device=device, **elsewhere, **settings)
     Console().print(measured.table())
     if out is not None:
         measured.write(out)

@@ -86,6 +86,8 @@ def benchmark(
     width: int = 256,
     repeats: int = 5,
     device: str = "cpu",
+    engine: str = "torch",
+    hdrvdp_dir: str | Path | None = None,
     **settings,
 ) -> Benchmark:
     """Measure the exact metric in float64 and float32, and models, on the same pairs.
@@ -102,6 +104,9 @@ def benchmark(
         Timed rounds over all sides, after one that is not counted.
     device
         Where it is computed.
+    engine, hdrvdp_dir
+        Another engine that runs the reference beside them: ``"octave"``, or ``"original"`` with the user's folder. It
+        gives no gradient, and the original no stages.
     **settings
         As for :func:`vdp_distill.hdrvdp2`; by default sRGB code values at 45 pixels per degree.
 
@@ -116,12 +121,16 @@ def benchmark(
     settings.setdefault("pixels_per_degree", 45.0)
     pairs = photograph_pairs(height, width) if pairs is None else pairs
     sides = _sides(models, device, settings)
+    if engine != "torch":
+        sides[engine] = _elsewhere(HDRVDP2(engine=engine, hdrvdp_dir=hdrvdp_dir, **settings))
     seconds = _time_sides(sides, pairs, repeats, device)
     errors = fidelity(sides, pairs, device)
     rows = []
     for side in sides:
         row = {"side": side, "seconds": seconds[side]}
         for kind, column in (("forward", "time"), ("gradient", "gradient_time")):
+            if not seconds[side][kind]:
+                continue
             ratios = [a / b for a, b in zip(seconds[side][kind], seconds[BASELINE][kind], strict=True)]
             row |= {column: statistics.median(ratios), f"{column}_spread": _spread(ratios)}
         rows.append(row | errors[side])
@@ -137,6 +146,14 @@ def _sides(models: Sequence[str | Path], device: str, settings: dict) -> dict[st
     return sides | {Path(model).name: zoo.load(model, device, **settings) for model in models}
 
 
+def _elsewhere(metric: HDRVDP2) -> Callable:
+    def predict(test: Tensor, reference: Tensor, **options) -> Result:
+        return metric(test.double(), reference.double(), **options)
+
+    predict.gradient = False
+    return predict
+
+
 def _time_sides(sides: dict, pairs: Sequence, repeats: int, device: str) -> dict[str, dict[str, list[float]]]:
     """Seconds of every round, side and kind; a pair a round, the sides in turn."""
     seconds = {side: {"forward": [], "gradient": []} for side in sides}
@@ -144,6 +161,8 @@ def _time_sides(sides: dict, pairs: Sequence, repeats: int, device: str) -> dict
         test, reference = test.to(device), reference.to(device)
         for side, predict in sides.items():
             for kind, run in (("forward", _forward), ("gradient", _gradient)):
+                if kind == "gradient" and not getattr(predict, "gradient", True):
+                    continue
                 taken = _timed(lambda run=run, predict=predict: run(predict, test, reference), device)  # noqa: B023
                 if number:
                     seconds[side][kind].append(taken)
@@ -186,14 +205,15 @@ def fidelity(
 
 def _pair_errors(result: Result, truth: Result) -> dict[str, float]:
     """Mean squared errors of a pair, and the absolute error of P_det."""
-    stages = {name: (_both(result, name), _both(truth, name)) for name in COLUMNS if name in truth.stages}
+    stages = {name: (_both(result, name), _both(truth, name)) for name in COLUMNS if name in result.stages}
     errors = {}
     for name, (ours, exact) in stages.items():
         if name in ("light_scatter", "photoreceptors"):
             ours, exact = ours.clamp(min=1e-8).log10(), exact.clamp(min=1e-8).log10()
         errors[name] = float((ours - exact).square().mean())
-    ours, exact = (test - reference for test, reference in (pair.chunk(2) for pair in stages["achromatic"]))
-    errors["achromatic_difference"] = float((ours - exact).square().mean() / exact.square().mean().clamp(min=1e-30))
+    if "achromatic" in stages:
+        ours, exact = (test - reference for test, reference in (pair.chunk(2) for pair in stages["achromatic"]))
+        errors["achromatic_difference"] = float((ours - exact).square().mean() / exact.square().mean().clamp(min=1e-30))
     ratio = result.C_max.double().clamp(min=1e-12) / truth.C_max.clamp(min=1e-12)
     errors["log10_C_max"] = float(ratio.log10().square())
     errors["P_det"] = float((result.P_det - truth.P_det).abs())
@@ -219,6 +239,8 @@ def _spread(ratios: list[float]) -> float:
 
 
 def _cell(row: dict, key: str) -> str:
+    if key not in row:
+        return "-"
     value = row[key]
     return f"{value:.2f} +- {row[f'{key}_spread']:.2f}" if "time" in key else f"{value:.3g}"
 
