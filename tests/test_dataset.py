@@ -1,0 +1,217 @@
+"""What is written is what is read, and nothing damaged or foreign passes for a shard."""
+
+import pickle
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from small_sets import EVERY_STAGE, make, small_recipe, targets
+from torch.utils.data import DataLoader
+
+from vdp_distill import dataset, shards
+from vdp_distill.dataset import ShardDataset
+from vdp_distill.packing import PACKINGS, pack, pack_light, unpack, unpack_light
+from vdp_distill.shard_writer import Writer, new_shard
+from vdp_distill.targets import complete, exact_metric
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A set with every stage and map in float16."""
+    out = tmp_path_factory.mktemp("data") / "set"
+    maps = ("P_map", "C_map", "gradient")
+    make(small_recipe(targets=targets(stages=EVERY_STAGE, maps=maps)), out)
+    return out
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_stored_targets_are_those_of_the_metric(folder):
+    """Every stage and map of every sample against the metric on the light that the reader gives."""
+    data = ShardDataset(folder)
+    metric = exact_metric()
+    for index in (0, 9, 19):
+        sample = data[index]
+        conditions = {
+            name.split("/")[1]: value[None] for name, value in sample.items() if name.startswith("conditions/")
+        }
+        lights = (sample[f"light/{image}"][None] for image in ("test", "reference"))
+        exact = complete(metric, *lights, conditions, EVERY_STAGE, ("P_map", "C_map", "gradient"))
+        assert exact.keys() <= sample.keys()
+        for name, value in exact.items():
+            error = (sample[name] - value[0]).abs().max()
+            packing = PACKINGS.get(shards.field_name(name))
+            if packing is not None and packing.log10:
+                error = (sample[name] / value[0] - 1).abs().max()
+            assert error <= 2e-3 * max(1e-6, 1 if packing and packing.log10 else float(value.abs().max())), name
+
+
+@pytest.mark.parametrize("name", ["light_scatter", "pyramid", "P_map"])
+def test_packing_and_back(name):
+    rng = np.random.default_rng(1)
+    values = {
+        "light_scatter": 10 ** rng.uniform(-4, 4, (3, 2, 16, 16)),
+        "pyramid": rng.standard_normal((3, 2, 16, 16)) * 1e6,
+        "P_map": rng.random((3, 1, 16, 16)),
+    }[name].astype(np.float32)
+    stored, scaling = pack(values, PACKINGS[name], "float16")
+    for row in range(3):
+        scale = None if scaling is None else torch.from_numpy(scaling[row])
+        back = unpack(torch.from_numpy(stored[row]), scale, PACKINGS[name].log10).numpy()
+        if PACKINGS[name].log10:
+            np.testing.assert_allclose(back, values[row], rtol=5e-3)
+        else:
+            assert np.abs(back - values[row]).max() <= np.abs(values[row]).max() * 2**-11 * 1.01
+    exact, none = pack(values, PACKINGS[name], "float32")
+    assert none is None and (exact == values).all()
+
+
+def test_zero_stays_zero_and_light_codes_are_fine_enough():
+    stored, scaling = pack(np.zeros((1, 1, 4, 4), np.float32), PACKINGS["pyramid"], "float16")
+    assert not unpack(torch.from_numpy(stored[0]), torch.from_numpy(scaling[0]), False).any()
+    light = np.logspace(-4.9, 4.9, 1000).astype(np.float32)
+    codes = torch.from_numpy(pack_light(light).astype(np.float32)) / 65535
+    np.testing.assert_allclose(unpack_light(codes).numpy(), light, rtol=2e-4)
+
+
+def test_inputs_alone_are_enough(tmp_path, folder):
+    """A set of inputs gives the targets that a full set of the same recipe holds."""
+    make(small_recipe(targets=targets(store="inputs")), tmp_path / "inputs")
+    fields = ("stages/achromatic/test", "P_map", "P_det", "inputs/test")
+    lean, full = ShardDataset(tmp_path / "inputs", fields), ShardDataset(folder, fields)
+    for index in (0, 7, 13):
+        assert torch.equal(lean[index]["inputs/test"], full[index]["inputs/test"])
+        torch.testing.assert_close(lean[index]["P_det"], full[index]["P_det"], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(lean[index]["P_map"], full[index]["P_map"], rtol=0, atol=1e-3)
+
+
+def test_workers_shuffle_and_pickle(folder):
+    data = ShardDataset(folder, ["inputs/test", "P_map", "samples/index"])
+    data[0]
+    again = pickle.loads(pickle.dumps(data))
+    assert torch.equal(again[11]["P_map"], data[11]["P_map"])
+    loader = DataLoader(data, batch_size=5, shuffle=True, num_workers=2, generator=torch.Generator().manual_seed(0))
+    seen = torch.cat([batch["samples/index"] for batch in loader])
+    assert sorted(seen.tolist()) == list(range(20))
+
+
+def test_splits_divide_the_set_by_source(folder):
+    whole = ShardDataset(folder)
+    parts = {}
+    for split in ("train", "val", "test"):
+        try:
+            parts[split] = ShardDataset(folder, ["samples/index"], split=split)
+        except ValueError as error:
+            assert "no sample of the split" in str(error)
+    assert sum(map(len, parts.values())) == len(whole) == 20
+    assert parts["train"].text("samples/split") == ["train"] * len(parts["train"])
+
+
+def test_unknown_fields_splits_and_samples_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="did you mean 'P_map'"):
+        ShardDataset(folder, ["P_mapp"])
+    with pytest.raises(ValueError, match="split must be"):
+        ShardDataset(folder, split="training")
+    with pytest.raises(IndexError):
+        ShardDataset(folder)[20]
+    with pytest.raises(FileNotFoundError, match="no shards"):
+        ShardDataset(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no data set"):
+        dataset.verify(tmp_path)
+
+
+def test_verify_finds_every_flipped_byte(copy):
+    assert dataset.verify(copy).ok
+    path = shards.shard_paths(copy)[1]
+    whole = path.read_bytes()
+    rng = np.random.default_rng(3)
+    for place in (0, len(whole) - 1, *rng.integers(0, len(whole), 12)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        report = dataset.verify(copy)
+        assert not report.ok and path.name in str(report), place
+
+
+def test_verify_finds_missing_foreign_and_unlisted_shards(copy):
+    paths = shards.shard_paths(copy)
+    paths[0].unlink()
+    shutil.copy(paths[1], copy / "shard-000007.h5")
+    problems = str(dataset.verify(copy))
+    assert "shard-000000.h5: missing" in problems and "shard-000007.h5: does not belong" in problems
+
+
+def test_verify_finds_a_shard_of_another_recipe(copy, tmp_path):
+    make(small_recipe(seed=2, targets=targets(stages=EVERY_STAGE)), tmp_path / "other")
+    name = shards.shard_name(1)
+    shutil.copy(tmp_path / "other" / name, copy / name)
+    listed = (copy / "checksums.txt").read_text().splitlines()
+    listed[1] = (tmp_path / "other" / "checksums.txt").read_text().splitlines()[1]
+    (copy / "checksums.txt").write_text("\n".join(listed) + "\n")
+    assert "another recipe" in str(dataset.verify(copy))
+
+
+def test_truncated_and_foreign_files_are_named(copy):
+    first, second, third = shards.shard_paths(copy)
+    first.write_bytes(first.read_bytes()[:2000])
+    with pytest.raises(ValueError, match=r"shard-000000.h5 is no HDF5 file or is cut short"):
+        ShardDataset(copy)
+    with h5py.File(first, "w") as file:
+        file["x"] = 1
+    with pytest.raises(ValueError, match="no shard of this toolkit"):
+        ShardDataset(copy)
+    assert "shard-000000.h5" in str(dataset.verify(copy))
+
+
+def test_a_damaged_sample_is_named_when_it_is_read(copy):
+    path = shards.shard_paths(copy)[0]
+    with h5py.File(path) as file:
+        info = file["inputs/test"].id.get_chunk_info(2)
+    with open(path, "r+b") as file:
+        file.seek(info.byte_offset)
+        file.write(b"\xff" * 64)
+    with pytest.raises(ValueError, match="sample 2 is damaged"):
+        ShardDataset(copy)[2]
+
+
+def test_any_hdf5_reader_reads_a_shard(folder):
+    """HDF5's own filters decode what was compressed past them."""
+    data = ShardDataset(folder, ["inputs/test"])
+    with h5py.File(shards.shard_paths(folder)[0], locking=False) as file:
+        assert file["inputs/test"].compression == "gzip" and file["inputs/test"].shuffle
+        np.testing.assert_array_equal(file["inputs/test"][3] / np.float32(65535), data[3]["inputs/test"].numpy())
+
+
+def test_merge_puts_sets_together(folder, tmp_path):
+    maps = ("P_map", "C_map", "gradient")
+    make(small_recipe(seed=9, targets=targets(stages=EVERY_STAGE, maps=maps)), tmp_path / "other")
+    merged = dataset.merge([folder, tmp_path / "other"], tmp_path / "both")
+    assert dataset.verify(merged).ok
+    assert len(ShardDataset(merged)) == 40
+    assert len(dataset.read_manifest(merged)["sets"]) == 2
+    with pytest.raises(FileExistsError, match="shards already"):
+        dataset.merge([folder], merged)
+    make(small_recipe(), tmp_path / "lean")
+    with pytest.raises(ValueError, match="only sets alike"):
+        dataset.merge([folder, tmp_path / "lean"], tmp_path / "no")
+
+
+def test_describe_names_shapes_and_units(folder):
+    about = dataset.describe(folder)
+    assert about["stages/achromatic/test"]["shape"] == (1, 32, 32)
+    assert about["stages/light_scatter/test"]["unit"] == "cd/m2"
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(OSError, match="cannot write"), new_shard(tmp_path / "no" / "shard-000000.h5"):
+        pass
+    with pytest.raises(ValueError, match="2 samples was given 1"), new_shard(tmp_path / "shard-000000.h5") as file:
+        writer = Writer(file, 2, "float16", "gzip")
+        writer.add({"samples/index": np.arange(1)})
+        writer.finish({})
+    assert not list(tmp_path.rglob("*"))
