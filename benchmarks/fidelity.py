@@ -31,7 +31,9 @@ def golden_rows() -> list[dict]:
         stages, scalars = {}, {"C_max": [], "P_det": [], "Q": []}
         for case in goldens.NAMES:
             images, keywords, golden = goldens.load(case)
-            result = hdrvdp2(**{side: image.astype(dtype) for side, image in images.items()}, **keywords, keep_stages=True)
+            result = hdrvdp2(
+                **{side: image.astype(dtype) for side, image in images.items()}, **keywords, keep_stages=True
+            )
             for stage, error in goldens.stage_errors(result, golden).items():
                 stages.setdefault(stage.rpartition(".")[2], []).append(error)
             for scalar, errors in scalars.items():
@@ -87,7 +89,9 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     for line in rows:
-        print(f"{line['truth']:16} {line['ours']:8} {line['quantity']:20} {line['largest_error']:>9}  {line['meaning']}")
+        print(
+            f"{line['truth']:16} {line['ours']:8} {line['quantity']:20} {line['largest_error']:>9}  {line['meaning']}"
+        )
     print(f"wrote {path}")
 
 

@@ -27,10 +27,8 @@ def processor() -> str:
 
 def machine_name() -> str:
     """A short name for result files: cores and processor, or the GPU."""
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-    else:
-        name = f"{os.cpu_count()}-core {processor()}"
+    on_gpu = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if on_gpu else f"{os.cpu_count()}-core {processor()}"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

@@ -1,6 +1,6 @@
 """What does a heat map say that the eye has trouble finding? Makes the README's picture from a bundled photograph.
 
-    python -m benchmarks.readme_picture
+python -m benchmarks.readme_picture
 """
 
 import io
@@ -28,7 +28,9 @@ def main() -> None:
     result = hdrvdp2(*images, encoding="sRGB-display", pixels_per_degree=PIXELS_PER_DEGREE)
     seen = heatmap(result.P_map, reference / 255)
     height = max(seen.shape[0], reference.shape[0])
-    panels = [np.pad(p, ((0, height - p.shape[0]), (0, 8), (0, 0)), constant_values=255) for p in (reference, test, seen)]
+    panels = [
+        np.pad(p, ((0, height - p.shape[0]), (0, 8), (0, 0)), constant_values=255) for p in (reference, test, seen)
+    ]
     path = RESULTS / "heatmap.png"
     imageio.imwrite(path, np.hstack(panels)[:, :-8])
     print(f"wrote {path}: P_det {result.P_det:.3f}, C_max {result.C_max:.3g}, Q {result.Q:.2f}")

@@ -58,7 +58,9 @@ def speed_table(path: Path) -> str:
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {' / '.join(peaks)} |")
     first = rows[0]
     about = f"{first['processor']}, {first['threads']} threads, {first['rounds']} rounds"
-    return "\n".join([*lines, "", f"Times are multiples of exact float32's in the same run: median (lowest to highest). {about}."])
+    return "\n".join(
+        [*lines, "", f"Times are multiples of exact float32's in the same run: median (lowest to highest). {about}."]
+    )
 
 
 def cell(row: dict | None) -> str:

@@ -26,6 +26,7 @@ class Side:
     computes: str
     prepare: Callable[[Tensor, Tensor], tuple[Callable, Callable | None]]
     packages: tuple[str, ...] = ()
+    largest: int = 3840 * 2160
     largest_backward: int = 1920 * 1080
 
 
@@ -64,7 +65,9 @@ def color_video_vdp(test, reference):
     import pycvvdp
 
     geometry = pycvvdp.vvdp_display_geometry([3840, 2160], ppd=PIXELS_PER_DEGREE)
-    metric = pycvvdp.cvvdp(display_name="standard_4k", display_geometry=geometry, device=torch.device("cpu"), quiet=True)
+    metric = pycvvdp.cvvdp(
+        display_name="standard_4k", display_geometry=geometry, device=torch.device("cpu"), quiet=True
+    )
     return both_ways(lambda t, r: metric.loss(t, r, dim_order="BCHW").sum(), test.float(), reference.float())
 
 
@@ -95,8 +98,16 @@ def flip(test, reference):
 
 
 SIDES = (
-    Side("octave", "HDR-VDP 2.2, float64, this project's Octave program", elsewhere("octave"), ("oct2py",)),
-    Side("original", "HDR-VDP 2.2.x, float64, the user's folder in Octave", elsewhere("original"), ("oct2py",)),
+    Side(
+        "octave", "HDR-VDP 2.2, float64, this project's Octave program", elsewhere("octave"), ("oct2py",), 1920 * 1080
+    ),
+    Side(
+        "original",
+        "HDR-VDP 2.2.x, float64, the user's folder in Octave",
+        elsewhere("original"),
+        ("oct2py",),
+        1920 * 1080,
+    ),
     Side("exact-float64", "HDR-VDP 2.2, float64", exact(torch.float64)),
     Side("exact-float32", "HDR-VDP 2.2, float32", exact(torch.float32)),
     Side("cvvdp", "ColorVideoVDP of a still image: JOD", color_video_vdp, ("cvvdp",)),

@@ -5,8 +5,8 @@
     VDP_DISTILL_HDRVDP=~/hdrvdp-2.2.2 python -m benchmarks.speed      with the user's own HDR-VDP
 
 All sides run in one process, in turn, round after round; what is written are ratios of medians in that run, with the
-spread over its rounds, and each side's peak memory from a process of its own. Writes ``results/speed-<machine>.csv`` and
-a plot of the same name.
+spread over its rounds, and each side's peak memory from a process of its own. Writes ``results/speed-<machine>.csv``
+and a plot of the same name.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
 
 from benchmarks.machine import RESULTS, describe, machine_name, photograph_pair, versions
 from benchmarks.sides import SIDES, Side, available
@@ -53,8 +52,9 @@ def prepared(sides: list[Side], height: int, width: int) -> dict[str, dict[str, 
     pair = photograph_pair(height, width)
     directions = {"forward": {}, "forward+backward": {}}
     for side in sides:
-        if side.name == "ms-ssim" and min(height, width) <= 160:
-            continue  # its five scales need more than 160 pixels
+        too_small = side.name == "ms-ssim" and min(height, width) <= 160  # five scales need more than 160 pixels
+        if too_small or height * width > side.largest:
+            continue
         forward, backward = side.prepare(*pair)
         directions["forward"][side.name] = forward
         if backward is not None and height * width <= side.largest_backward:
@@ -92,7 +92,13 @@ def measure(sides: list[Side], size: str, rounds: int) -> list[dict]:
                 continue
             ratios = [seconds / base for seconds in times[side.name]]
             peak = peak_memory_gb(side.name, direction, size)
-            row = (height, width, direction, side.name, *map(rounded, (statistics.median(ratios), min(ratios), max(ratios))))
+            row = (
+                height,
+                width,
+                direction,
+                side.name,
+                *map(rounded, (statistics.median(ratios), min(ratios), max(ratios))),
+            )
             about = describe()
             packages = versions("vdp-distill", "torch", *side.packages)
             text = " ".join(f"{name}={value}" for name, value in packages.items())

@@ -172,9 +172,7 @@ def make_original(folder: Path, release: str = "2.2.1") -> Path:
     """
     for name, text in FILES.items():
         _write(folder / name, text)
-    _write(
-        folder / "ChangeLog.txt", f"1 May 2020 HDR-VDP {release}\n\n3 March 2013 HDR-VDP 2.1.3\n"
-    )
+    _write(folder / "ChangeLog.txt", f"1 May 2020 HDR-VDP {release}\n\n3 March 2013 HDR-VDP 2.1.3\n")
     for name in ("corrDn.m", "upConv.m"):
         shutil.copy(PROGRAM / "repairs" / "missing" / name, folder / TOOLS / name)
     for source in PROGRAM.glob("vdp_*.m"):

@@ -85,7 +85,13 @@ def test_every_preset_runs(name):
 @pytest.mark.parametrize("colorspace", ["sRGB", "gamma-2.4", "BT.2020-PQ", "BT.2020-HLG", "luma-2.2"])
 def test_tails_continue_the_curve_with_a_gradient_that_leads_back(colorspace):
     display = Display(colorspace=colorspace, max_luminance=200, min_luminance=0.5)
-    code = torch.linspace(-0.5, 1.5, 81, dtype=torch.float64).view(1, 1, 1, 81).expand(1, 3, 1, 81).clone().requires_grad_()
+    code = (
+        torch.linspace(-0.5, 1.5, 81, dtype=torch.float64)
+        .view(1, 1, 1, 81)
+        .expand(1, 3, 1, 81)
+        .clone()
+        .requires_grad_()
+    )
     light = display.light(code, extend=True)
     inside = (code >= 0) & (code <= 1)
     plain = display.light(code.detach().clamp(0, 1))

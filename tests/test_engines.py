@@ -34,7 +34,9 @@ def largest_difference(result, other) -> float:
     """Over all stages and outputs, relative to each one's largest value."""
     pairs = [(getattr(result, name), getattr(other, name)) for name in ("P_map", "C_map", "Q")]
     for name, stage in result.stages.items():
-        sides = zip(stage, other.stages[name], strict=True) if isinstance(stage, tuple) else [(stage, other.stages[name])]
+        sides = (
+            zip(stage, other.stages[name], strict=True) if isinstance(stage, tuple) else [(stage, other.stages[name])]
+        )
         for ours, theirs in sides:
             pairs.extend(zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)])
     return max(float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30)) for ours, theirs in pairs)

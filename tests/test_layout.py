@@ -40,7 +40,9 @@ def test_the_package_imports_no_other_folder(path):
         assert not any(name.startswith("vdp_distill.cli") for name in imports(path))
 
 
-@pytest.mark.parametrize("path", files("data_gen") + files("benchmarks"), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", files("data_gen") + files("benchmarks"), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_what_we_did_imports_only_what_things_are(path):
     own = path.relative_to(ROOT).parts[0]
     assert {name.split(".")[0] for name in imports(path)} & TOP_LEVEL <= {"vdp_distill", own}
@@ -48,7 +50,9 @@ def test_what_we_did_imports_only_what_things_are(path):
 
 @pytest.mark.parametrize("stage", STAGE_FILES)
 def test_stages_do_not_import_one_another(stage):
-    inside = {name.split(".")[1] for name in imports(ROOT / "vdp_distill" / f"{stage}.py") if name.startswith("vdp_distill.")}
+    inside = {
+        name.split(".")[1] for name in imports(ROOT / "vdp_distill" / f"{stage}.py") if name.startswith("vdp_distill.")
+    }
     assert inside <= SHARED
 
 
@@ -59,7 +63,11 @@ def test_models_hold_no_code():
 def test_conda_and_pip_name_the_same_packages():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = {line.replace(" ", "") for line in project["dependencies"]}
-    conda = [line.strip()[2:].split("#")[0].strip() for line in (ROOT / "environment.yml").read_text().splitlines() if line.strip().startswith("- ")]
+    conda = [
+        line.strip()[2:].split("#")[0].strip()
+        for line in (ROOT / "environment.yml").read_text().splitlines()
+        if line.strip().startswith("- ")
+    ]
     renamed = {"pytorch": "torch", "opencv": "opencv-python-headless", "openexr-python": "OpenEXR"}
     listed = set()
     for line in conda:

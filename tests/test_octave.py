@@ -229,9 +229,7 @@ def test_missing_octave(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("OCTAVE_EXECUTABLE", raising=False)
     assert not octave.octave_available()
-    with pytest.raises(
-        octave.OctaveError, match="not found on PATH; install .*apt-get install octave"
-    ):
+    with pytest.raises(octave.OctaveError, match="not found on PATH; install .*apt-get install octave"):
         octave.run(**small_call())
     monkeypatch.setenv("OCTAVE_EXECUTABLE", "/nowhere/octave")
     assert "no program that can be run" in octave.octave_problem()
@@ -268,9 +266,7 @@ def test_original_without_reconstruction_repair_is_refused(original_folder, tmp_
         (repairs / name).unlink()
     monkeypatch.setattr(bridge, "REPAIRS_DIR", repairs)
     folder = make_original(tmp_path / "unrepaired")
-    with pytest.raises(
-        octave.OctaveError, match=r"round trip of noise returned 0\.\d+ of its energy"
-    ):
+    with pytest.raises(octave.OctaveError, match=r"round trip of noise returned 0\.\d+ of its energy"):
         octave.run(**small_call(), engine="original", hdrvdp_dir=folder)
 
 

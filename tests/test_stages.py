@@ -41,7 +41,9 @@ def test_the_eyes_mtf_starts_at_one_and_falls():
 def test_canvas_filter_equals_the_plain_one(generator, size):
     image = randn(generator, 3, 2, *size)
     transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(*size)))
-    assert torch.allclose(fourier.filter_on_canvas(image, transfer[None, None]), oracles.filter_on_canvas(image, transfer))
+    assert torch.allclose(
+        fourier.filter_on_canvas(image, transfer[None, None]), oracles.filter_on_canvas(image, transfer)
+    )
     per_image = torch.stack([transfer, transfer**2, transfer**3])[:, None]
     plain = oracles.filter_on_canvas(image, per_image)
     assert torch.allclose(fourier.filter_on_canvas(image, per_image), plain, atol=1e-13)
@@ -279,7 +281,7 @@ def test_csf_by_hand_and_held_outside_its_rows():
 
 
 def test_band_sensitivity_is_the_csf_at_its_nodes():
-    tables = csf.csf_tables(torch.tensor([4.0, 9.0], dtype=torch.float64))
+    tables = csf.csf_tables(torch.tensor([[4.0], [9.0]], dtype=torch.float64))[0]
     nodes = torch.linspace(-5, 5, DEFAULT_PARAMETERS.csf_nodes, dtype=torch.float64)[[3, 120, 200]].view(1, 1, 1, 3)
     looked_up = csf.band_sensitivity(nodes.expand(2, 1, 1, 3), tables)
     for image, frequency in enumerate((4.0, 9.0)):

@@ -5,4 +5,13 @@ from vdp_distill.losses import VDPLoss
 from vdp_distill.metric import HDRVDP2, Result, hdrvdp2
 from vdp_distill.version import __version__
 
-__all__ = ["HDRVDP2", "Display", "Result", "VDPLoss", "__version__", "display_pixels_per_degree", "hdrvdp2", "load_display"]
+__all__ = [
+    "HDRVDP2",
+    "Display",
+    "Result",
+    "VDPLoss",
+    "__version__",
+    "display_pixels_per_degree",
+    "hdrvdp2",
+    "load_display",
+]

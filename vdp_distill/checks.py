@@ -30,7 +30,9 @@ def as_images(image, name: str) -> tuple[Tensor, bool]:
         For another number of dimensions, or an empty batch.
     """
     if not isinstance(image, Tensor | np.ndarray):
-        raise TypeError(f"{name} must be a torch tensor (N, C, H, W) or a NumPy array (H, W[, C]), got {type(image).__name__}")
+        raise TypeError(
+            f"{name} must be a torch tensor (N, C, H, W) or a NumPy array (H, W[, C]), got {type(image).__name__}"
+        )
     floating = image.is_floating_point() if isinstance(image, Tensor) else np.issubdtype(image.dtype, np.floating)
     if not floating:
         raise TypeError(f"{name} must be floating point, got {image.dtype}; for 8-bit code values divide by 255 first")
@@ -50,13 +52,21 @@ def as_images(image, name: str) -> tuple[Tensor, bool]:
 def check_pair(test: Tensor, reference: Tensor) -> None:
     """Refuse a pair that differs in shape, dtype or device, or is too small."""
     if test.shape != reference.shape:
-        raise ValueError(f"test and reference must have the same shape, got {tuple(test.shape)} and {tuple(reference.shape)}")
+        raise ValueError(
+            f"test and reference must have the same shape, got {tuple(test.shape)} and {tuple(reference.shape)}"
+        )
     if test.device != reference.device:
-        raise ValueError(f"test and reference must be on one device, got {test.device} and {reference.device}; move one with .to()")
+        raise ValueError(
+            f"test and reference must be on one device, got {test.device} and {reference.device}; move one with .to()"
+        )
     if test.dtype != reference.dtype:
-        raise ValueError(f"test and reference must have one dtype, got {test.dtype} and {reference.dtype}; convert one with .to()")
+        raise ValueError(
+            f"test and reference must have one dtype, got {test.dtype} and {reference.dtype}; convert one with .to()"
+        )
     if min(test.shape[-2:]) < SMALLEST_SIDE:
-        raise ValueError(f"images must be at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got {tuple(test.shape[-2:])}")
+        raise ValueError(
+            f"images must be at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got {tuple(test.shape[-2:])}"
+        )
 
 
 def check_channels(image: Tensor, allowed: tuple[int, ...], encoding: str) -> None:
@@ -103,7 +113,7 @@ def check_light(image: Tensor, name: str, encoding: str, may_be_negative: bool =
         raise ValueError(f"{name}: luminance must be positive cd/m2, got min {low:.6g}; {hint}")
     if high <= 1 and _looks_like_codes(image.detach(), low, high):
         raise ValueError(
-            f"{name}: {encoding!r} takes light in cd/m2, got {low:.6g} to {high:.6g} that look like code values in 0..1; "
+            f"{name}: {encoding!r} takes light in cd/m2, got {low:.6g} to {high:.6g} that look like code values; "
             "pass encoding='sRGB-display', or for a scene that is really that dark check_values=False"
         )
 

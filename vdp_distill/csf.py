@@ -58,26 +58,24 @@ def neural_csf(frequency_cpd: Tensor, shape: Tensor, parameters: Parameters = DE
 
 
 def csf_tables(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
-    """Sensitivity of a band at each node of log10 luminance.
+    """Sensitivity of every band at each node of log10 luminance.
 
     Parameters
     ----------
     frequency_cpd
-        (N,) frequency of the band for each image.
+        (N, bands) frequency of the bands for each image.
 
     Returns
     -------
     Tensor
-        (N, 1, 1, nodes).
+        (bands, N, 1, 1, nodes).
     """
     low, high = parameters.lut_log10_range
     nodes = frequency_cpd.new_tensor(np.linspace(low, high, parameters.csf_nodes))
-    return neural_csf(frequency_cpd.view(-1, 1, 1, 1), csf_shape(nodes, parameters), parameters)
+    return neural_csf(frequency_cpd.mT[..., None, None, None], csf_shape(nodes, parameters), parameters)
 
 
-def band_sensitivity(
-    log10_luminance: Tensor, tables: Tensor, parameters: Parameters = DEFAULT_PARAMETERS
-) -> Tensor:
+def band_sensitivity(log10_luminance: Tensor, tables: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
     """Sensitivity at every pixel of a band, linear between the nodes of its table.
 
     Parameters
@@ -85,7 +83,7 @@ def band_sensitivity(
     log10_luminance
         Adapting luminance at the band's size, (N, 1, h, w), log10 cd/m2.
     tables
-        :func:`csf_tables` as (N, 1, 1, nodes), or (1, 1, 1, nodes) for all images.
+        A band's :func:`csf_tables`, (N, 1, 1, nodes), or (1, 1, 1, nodes) for all images.
 
     Returns
     -------

@@ -42,9 +42,7 @@ BT2020_TO_BT709 = (
 """Linear light of BT.2020 primaries to BT.709 primaries (ITU-R BT.2087-0)."""
 
 
-def display_pixels_per_degree(
-    resolution: tuple[int, int], diagonal_inches: float, distance_m: float
-) -> float:
+def display_pixels_per_degree(resolution: tuple[int, int], diagonal_inches: float, distance_m: float) -> float:
     """Pixels per degree of visual angle at the centre of a display.
 
     Parameters
@@ -60,7 +58,9 @@ def display_pixels_per_degree(
     75.4
     """
     if min(*resolution, diagonal_inches, distance_m) <= 0:
-        raise ValueError(f"resolution, diagonal and distance must be positive, got {resolution, diagonal_inches, distance_m}")
+        raise ValueError(
+            f"resolution, diagonal and distance must be positive, got {resolution, diagonal_inches, distance_m}"
+        )
     pixel_m = diagonal_inches * 0.0254 / math.hypot(*resolution)
     return 1 / math.degrees(2 * math.atan(0.5 * pixel_m / distance_m))
 
@@ -107,9 +107,13 @@ class Display:
         if self.min_luminance is not None and self.contrast is not None:
             raise ValueError("give min_luminance or contrast, not both: each says where black lies")
         if not 0 <= self.black_cdm2 < self.max_luminance:
-            raise ValueError(f"black must lie in [0, max_luminance), got {self.black_cdm2} and {self.max_luminance} cd/m2")
+            raise ValueError(
+                f"black must lie in [0, max_luminance), got {self.black_cdm2} and {self.max_luminance} cd/m2"
+            )
         if self.E_ambient < 0 or not 0 <= self.k_refl <= 1:
-            raise ValueError(f"E_ambient must be at least 0 lux and k_refl in 0..1, got {self.E_ambient} and {self.k_refl}")
+            raise ValueError(
+                f"E_ambient must be at least 0 lux and k_refl in 0..1, got {self.E_ambient} and {self.k_refl}"
+            )
 
     @property
     def black_cdm2(self) -> float:
@@ -145,7 +149,9 @@ class Display:
             return COLORSPACES[self.colorspace]
         if kind in ("gamma", "luma") and exponent.replace(".", "", 1).isdigit() and float(exponent) > 0:
             return exponent, "grey" if kind == "luma" else "bt709"
-        raise ValueError(f"colorspace must be one of {', '.join(COLORSPACES)}, gamma-G or luma-G, got {self.colorspace!r}")
+        raise ValueError(
+            f"colorspace must be one of {', '.join(COLORSPACES)}, gamma-G or luma-G, got {self.colorspace!r}"
+        )
 
     @cached_property
     def _tails(self) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """The reference run by another program: this package's Octave metric, or the user's own HDR-VDP folder.
 
-Both take the same images and settings as the torch pipeline and give the same :class:`vdp_distill.Result`, one pair at a
-time, in float64, without a gradient.
+Both take the same images and settings as the torch pipeline and give the same :class:`vdp_distill.Result`, one pair
+at a time, in float64, without a gradient.
 """
 
 import numpy as np

@@ -19,7 +19,6 @@ float32 takes x^3.5 for x^3.499999648           the fitted exponent is 10^0.5440
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -226,14 +225,14 @@ def _masked_differences(
     use_masking: bool,
     parameters: Parameters,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Of every band: the masked difference B, and the root energy of changed pixels that the quality correlate takes."""
+    """Of every band: the masked difference B, and the root energy of changed pixels for the quality correlate."""
     luminance = ((adapting_luminance.test + adapting_luminance.reference) / 2).clamp(1e-5, 1e5).log10()
     maps = torch.cat([luminance, changed], dim=1)
     mutual = [*map(masking.mutual_contrast, difference, reference)] if use_masking else None
+    tables = csf.csf_tables(frequencies, parameters)
     responses, energies = [], []
     for band, lost in enumerate(difference):
         log10_luminance, mask = resize(maps, *lost.shape[-2:]).split(1, dim=1)
-        tables = csf.csf_tables(frequencies[:, band], parameters)
         is_base = band + 1 == len(difference)
 
         def compare(lost, log10_luminance, mask, tables, *maskers, band=band, is_base=is_base):
@@ -242,7 +241,7 @@ def _masked_differences(
             return detection.psychometric(masked, band, parameters), detection.row_energy(masked, mask)
 
         maskers = (mutual[band], *masking.neighbours(mutual, band)) if use_masking else ()
-        response, rows = in_tiles(compare, lost, log10_luminance, mask, tables, *maskers)
+        response, rows = in_tiles(compare, lost, log10_luminance, mask, tables[band], *maskers)
         responses.append(response)
         energies.append(detection.band_energy(rows, mask[0].numel()))
     return responses, energies

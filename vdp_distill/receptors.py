@@ -6,7 +6,6 @@ sensitivity times each channel's emission. The matrices of release 2.2's display
 """
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vdp_distill.parameters import EMISSION_MATRICES

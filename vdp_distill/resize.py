@@ -1,8 +1,8 @@
 """Bicubic resizing as two matrix products, one an axis: how maps of one size meet bands of another.
 
 The kernel is Keys' cubic (a = -0.5), widened when the image shrinks, its weights normalised to 1, the borders mirrored
-with the edge pixel repeated. An output pixel sees a few neighbours only: for large images each matrix is stored as a row
-of small dense blocks along its diagonal, and the zeros between them are never multiplied.
+with the edge pixel repeated. An output pixel sees a few neighbours only: for large images each matrix is stored as a
+row of small dense blocks along its diagonal, and the zeros between them are never multiplied.
 """
 
 from functools import lru_cache

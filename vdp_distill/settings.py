@@ -100,7 +100,10 @@ class Settings:
             values["encoding"] = None
             values.setdefault("pixels_per_degree", None)
         current = {field.name: getattr(self, field.name) for field in fields(self)}
-        if values.get("pixels_per_degree", 0) is None and load_display(values["display"]).geometry_pixels_per_degree() is None:
+        if (
+            values.get("pixels_per_degree", 0) is None
+            and load_display(values["display"]).geometry_pixels_per_degree() is None
+        ):
             values["pixels_per_degree"] = self.pixels_per_degree
         return Settings.create(**{**current, **values})
 
@@ -198,8 +201,8 @@ def surround_of(settings: Settings, reference_light: Tensor) -> Tensor:
     values = values.reshape(shape)
     if values.shape[0] not in (1, batch) or values.shape[1] not in (1, channels):
         raise ValueError(
-            f"surround_l must be a number, -1, one a channel ({channels}), or a tensor ({batch},) or ({batch}, {channels}), "
-            f"got shape {tuple(values.shape)}"
+            f"surround_l must be a number, -1, one a channel ({channels}), or a tensor ({batch},) or "
+            f"({batch}, {channels}), got shape {tuple(values.shape)}"
         )
     checks.check_positive(values, "surround_l", "in cd/m2; use 1e-5 for a dark room, -1 for the mean of the reference")
     return values[..., None, None]
@@ -226,5 +229,7 @@ def matrix_of(settings: Settings, channels: int) -> np.ndarray | Tensor:
     if isinstance(emission, tuple) and len(emission) == 2:
         emission = receptors.spectral_matrix(*emission)
     if emission.ndim not in (2, 3) or emission.shape[-1] != 4 or (channels and emission.shape[-2] != channels):
-        raise ValueError(f"emission must be (wavelengths_nm, spectra) or a ({channels}, 4) matrix, got {tuple(emission.shape)}")
+        raise ValueError(
+            f"emission must be (wavelengths_nm, spectra) or a ({channels}, 4) matrix, got {tuple(emission.shape)}"
+        )
     return emission

@@ -1,7 +1,7 @@
 """Pixelwise work on large images, a tile at a time, so that intermediate values stay in the processor's cache.
 
-A chain of twenty elementwise operations on a 1080p band reads and writes memory twenty times; on a tile it does so once.
-Under autograd a tile is computed again in the backward pass, so that memory does not grow with the chain either.
+A chain of twenty elementwise operations on a 1080p band reads and writes memory twenty times; on a tile it does so
+once. Under autograd a tile is computed again in the backward pass, so that memory does not grow with the chain either.
 """
 
 from collections.abc import Callable
@@ -85,7 +85,9 @@ def _joined(function, inputs, tiles, extent, halo):
     """Tiles with a gradient: each is computed again when it flows back."""
     rows: dict[int, list] = {}
     for n, top in tiles:
-        tile = checkpoint(_tile, function, inputs, (n, top), extent, halo, use_reentrant=False, preserve_rng_state=False)
+        tile = checkpoint(
+            _tile, function, inputs, (n, top), extent, halo, use_reentrant=False, preserve_rng_state=False
+        )
         rows.setdefault(n, []).append(tile)
     images = [[torch.cat(parts, dim=2) for parts in zip(*tiles, strict=True)] for tiles in rows.values()]
     outputs = tuple(torch.cat(parts) for parts in zip(*images, strict=True))

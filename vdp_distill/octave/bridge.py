@@ -133,14 +133,10 @@ def run(
     }
     if engine == "original":
         inputs.refuse_for_original(test, options, spectral_matrix, keep_stages)
-        return _run_original(
-            test, reference, hdrvdp_dir, encoding, float(pixels_per_degree), options, time_limit_s
-        )
+        return _run_original(test, reference, hdrvdp_dir, encoding, float(pixels_per_degree), options, time_limit_s)
     if engine != "octave":
         raise ValueError(f'engine must be "octave" or "original", got {engine!r}')
-    matrix = (
-        np.zeros((0, 0)) if spectral_matrix is None else np.asarray(spectral_matrix, np.float64)
-    )
+    matrix = np.zeros((0, 0)) if spectral_matrix is None else np.asarray(spectral_matrix, np.float64)
     options |= {
         "encoding": encoding,
         "pixels_per_degree": float(pixels_per_degree),
@@ -198,9 +194,7 @@ def _run_original(test, reference, hdrvdp_dir, encoding, ppd, options, limit_s) 
         del options["rgb_display"]
     with _lock:
         session = _original_session(folder, limit_s)
-        found = session.call(
-            "vdp_run_original", test, reference, encoding, ppd, options, limit_s=limit_s
-        )
+        found = session.call("vdp_run_original", test, reference, encoding, ppd, options, limit_s=limit_s)
     result = results.numbers(found, session, "original")
     result["versions"]["hdrvdp"] = release
     return result

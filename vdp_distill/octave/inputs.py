@@ -38,9 +38,7 @@ def checked_images(
     if encoding == "generic" and spectral_matrix is None:
         raise ValueError('encoding "generic" needs spectral_matrix of shape (channel, 4)')
     if spectral_matrix is not None and np.shape(spectral_matrix) != (channels, 4):
-        raise ValueError(
-            f"spectral_matrix must have shape ({channels}, 4), got {np.shape(spectral_matrix)}"
-        )
+        raise ValueError(f"spectral_matrix must have shape ({channels}, 4), got {np.shape(spectral_matrix)}")
     if not all(np.isfinite(image).all() for image in images):
         raise ValueError("test and reference must be finite, got NaN or infinity")
     height, width = images[0].shape[:2]

@@ -45,9 +45,7 @@ def find_octave() -> list[str]:
     words = [named] if os.path.exists(named) else shlex.split(named)
     if words:
         if shutil.which(words[0]) is None:
-            raise OctaveError(
-                f"OCTAVE_EXECUTABLE={named!r} is no program that can be run; {INSTALL}"
-            )
+            raise OctaveError(f"OCTAVE_EXECUTABLE={named!r} is no program that can be run; {INSTALL}")
         return words
     for name in ("octave-cli", "octave"):
         found = shutil.which(name)
@@ -76,9 +74,7 @@ def octave_version(command: list[str], limit_s: float = PROBE_LIMIT_S) -> str:
         version, numbers = _asked_version(command, min(limit_s, PROBE_LIMIT_S))
         if numbers < MINIMUM_OCTAVE:
             needed = ".".join(map(str, MINIMUM_OCTAVE))
-            raise OctaveError(
-                f"Octave {needed} or newer is needed, {command[0]} is {version}; {INSTALL}"
-            )
+            raise OctaveError(f"Octave {needed} or newer is needed, {command[0]} is {version}; {INSTALL}")
         _versions[key] = version
     return _versions[key]
 

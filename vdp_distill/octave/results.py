@@ -16,9 +16,7 @@ def numbers(found: Any, session: Session, engine: str) -> dict[str, Any]:
     OctaveError
         One of them is NaN or infinite.
     """
-    result: dict[str, Any] = {
-        name: np.asarray(found[name], np.float64) for name in ("P_map", "C_map")
-    }
+    result: dict[str, Any] = {name: np.asarray(found[name], np.float64) for name in ("P_map", "C_map")}
     result |= {name: float(np.squeeze(found[name])) for name in ("P_det", "C_max", "Q")}
     wrong = [name for name, value in result.items() if not np.isfinite(value).all()]
     if wrong:
@@ -39,8 +37,7 @@ def stages(found: Any) -> dict[str, Any]:
     per_image = ("light_scatter", "photoreceptors", "luminance_masking", "achromatic", "baseband")
     sides = ("test", "reference")
     found_stages: dict[str, Any] = {
-        name: {side: np.asarray(found[side][name], np.float64) for side in sides}
-        for name in per_image
+        name: {side: np.asarray(found[side][name], np.float64) for side in sides} for name in per_image
     }
     for side in sides:
         light = found_stages["light_scatter"][side]

@@ -105,9 +105,7 @@ class Session:
             with warnings.catch_warnings():
                 # Python >= 3.12 warns of forkpty in a process with threads; oct2py's child
                 # runs exec at once, which is the safe case.
-                warnings.filterwarnings(
-                    "ignore", message=".*multi-threaded", category=DeprecationWarning
-                )
+                warnings.filterwarnings("ignore", message=".*multi-threaded", category=DeprecationWarning)
                 self._octave = session_class(
                     logger=_log,
                     executable=shlex.join(self._launch(command)),
