@@ -11,7 +11,7 @@ and a plot of the same name.
 
 import argparse
 import csv
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -69,15 +69,26 @@ def peak_memory_gb(side: str, direction: str, size: str) -> float:
 
 
 def print_peak(name: str, direction: str, size: str) -> None:
-    """Run one side once and print this process's peak memory, its children's included (Octave is one)."""
+    """Run one side once and print the peak memory of this process and of those it started (Octave is one)."""
     side = next(side for side in SIDES if side.name == name)
     height, width = map(int, size.split("x"))
     prepared([side], height, width)[direction][name]()
-    from vdp_distill import octave
+    print(max(peaks_kb(os.getpid())) / 1e6)
 
-    octave.close()
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    print(max(resource.getrusage(w).ru_maxrss for w in who) / 1e6)
+
+def peaks_kb(root: int) -> list[int]:
+    """Peak resident memory of a process and its descendants, from Linux's /proc; it starts afresh with a program."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        except OSError:  # ended meanwhile
+            continue
+        found[int(fields["Pid"])] = int(fields["PPid"]), int(fields.get("VmHWM", "0 kB").split()[0])
+    family = {root}
+    while grown := {pid for pid, (parent, _) in found.items() if parent in family} - family:
+        family |= grown
+    return [found[pid][1] for pid in family if pid in found]
 
 
 def measure(sides: list[Side], size: str, rounds: int) -> list[dict]:

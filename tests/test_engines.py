@@ -62,7 +62,11 @@ def test_code_values_displays_batches_and_emission_go_through(generator):
     test = (reference + 0.02).clamp(0, 1)
     emission = np.random.default_rng(0).uniform(0.1, 0.5, (3, 4))
     cases = [
-        {"encoding": "sRGB-display", "pixels_per_degree": torch.tensor([30.0, 50.0])},
+        {
+            "encoding": "sRGB-display",
+            "pixels_per_degree": torch.tensor([30.0, 50.0]),
+            "surround_l": torch.tensor([2.0, 30.0]),
+        },
         {"display": "standard_hdr_pq"},
         {"encoding": "rgb-bt.709", "pixels_per_degree": 30, "emission": emission, "check_values": False},
     ]

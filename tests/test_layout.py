@@ -68,7 +68,12 @@ def test_conda_and_pip_name_the_same_packages():
         for line in (ROOT / "environment.yml").read_text().splitlines()
         if line.strip().startswith("- ")
     ]
-    renamed = {"pytorch": "torch", "opencv": "opencv-python-headless", "openexr-python": "OpenEXR"}
+    renamed = {
+        "pytorch": "torch",
+        "opencv": "opencv-python-headless",
+        "openexr-python": "OpenEXR",
+        "python-isal": "isal",
+    }
     listed = set()
     for line in conda:
         name = line.split(">")[0].split("=")[0].strip()

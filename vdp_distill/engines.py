@@ -31,7 +31,8 @@ def predict_elsewhere(test: Tensor, reference: Tensor, settings: Settings, is_ar
     """
     if torch.is_grad_enabled() and (test.requires_grad or reference.requires_grad):
         raise ValueError(f"engine={settings.engine!r} gives no gradient; use engine='torch', or torch.no_grad()")
-    runs = [_run(test[i : i + 1], reference[i : i + 1], settings, i, len(test)) for i in range(len(test))]
+    pairs = ((test[i : i + 1], reference[i : i + 1], settings.of_pair(i, len(test))) for i in range(len(test)))
+    runs = [_run(*pair) for pair in pairs]
     maps = {name: _stacked([run[name] for run in runs], test)[:, None] for name in ("P_map", "C_map")}
     scalars = {name: _stacked([np.asarray(run[name]) for run in runs], test) for name in ("P_det", "C_max", "Q")}
     stages = _stages([run["stages"] for run in runs], test) if runs[0].get("stages") else {}
@@ -40,14 +41,12 @@ def predict_elsewhere(test: Tensor, reference: Tensor, settings: Settings, is_ar
     return as_arrays(result) if is_array else result
 
 
-def _run(test: Tensor, reference: Tensor, settings: Settings, index: int, batch: int) -> dict:
+def _run(test: Tensor, reference: Tensor, settings: Settings) -> dict:
     """One pair through the bridge."""
     lights = [to_light(image, settings, name) for image, name in ((test, "test"), (reference, "reference"))]
-    surround = surround_of(settings, lights[1])
-    ppd = pixels_per_degree_of(settings, batch, test)
     keywords = {
-        "pixels_per_degree": float(ppd[index if len(ppd) > 1 else 0]),
-        "surround_l": surround[index if len(surround) > 1 else 0].flatten().double().tolist(),
+        "pixels_per_degree": pixels_per_degree_of(settings, 1, test).item(),
+        "surround_l": surround_of(settings, lights[1])[0].flatten().double().tolist(),
         "peak_sensitivity": settings.peak_sensitivity,
         "masking": settings.masking,
         "mtf": settings.mtf,
@@ -55,22 +54,22 @@ def _run(test: Tensor, reference: Tensor, settings: Settings, index: int, batch:
         "hdrvdp_dir": settings.hdrvdp_dir,
         "keep_stages": settings.keep_stages and settings.engine == "octave",
     }
-    images, meaning = (lights, _light_encoding(settings, lights[0].shape[1], index))
+    images, meaning = (lights, _light_encoding(settings, lights[0].shape[1]))
     if settings.encoding in OWN_ENCODINGS and settings.emission is None:
         images, meaning = (test, reference), {"encoding": settings.encoding, "rgb_display": settings.rgb_display}
     arrays = (image[0].permute(1, 2, 0).double().numpy(force=True) for image in images)
     return octave.run(*arrays, **meaning, **keywords)
 
 
-def _light_encoding(settings: Settings, channels: int, index: int) -> dict:
+def _light_encoding(settings: Settings, channels: int) -> dict:
     """How light of a display or of a generic encoding is handed over."""
     if settings.emission is None:
         encoding = "luminance" if channels == 1 else "rgb-bt.709"
         return {"encoding": encoding, "rgb_display": settings.display_name()}
     if settings.engine == "original":
         raise ValueError("engine='original' takes displays by name only; emission= needs engine='torch' or 'octave'")
-    matrix = torch.as_tensor(matrix_of(settings, channels)).double().cpu().reshape(-1, channels, 4)
-    return {"encoding": "generic", "spectral_matrix": matrix[index if len(matrix) > 1 else 0].numpy()}
+    matrix = torch.as_tensor(matrix_of(settings, channels)).double().cpu().reshape(channels, 4)
+    return {"encoding": "generic", "spectral_matrix": matrix.numpy()}
 
 
 def _stacked(arrays: list[np.ndarray], like: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def unit_frequency(height: int, width: int) -> np.ndarray:
     return np.hypot(vertical[:, None], horizontal[None, :])
 
 
-def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
+def filter_on_canvas(image: Tensor, transfer: Tensor, overwrite: bool = False) -> Tensor:
     """Filter images top-left on a canvas of zeros of twice their size.
 
     Parameters
@@ -35,9 +35,11 @@ def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
         (N, C, height, width).
     transfer
         Real and even transfer function on the half spectrum of the canvas, (N or 1, C or 1, 2 height, width + 1).
+    overwrite
+        The image may be used for the result; only without a gradient.
     """
     if image.device.type == "cpu" and not transfer.requires_grad and not torch.compiler.is_compiling():
-        return _SelfAdjointFilter.apply(image, transfer)
+        return _filter_scipy(image, transfer, True) if overwrite else _SelfAdjointFilter.apply(image, transfer)
     return _filter_plain(image, transfer)
 
 
@@ -63,11 +65,11 @@ class _SelfAdjointFilter(torch.autograd.Function):
         return _SelfAdjointFilter.apply(gradient, transfer), None
 
 
-def _filter_scipy(image: Tensor, transfer: Tensor) -> Tensor:
+def _filter_scipy(image: Tensor, transfer: Tensor, overwrite: bool = False) -> Tensor:
     """Filter on the processor: groups of images side by side in threads, for SciPy's FFT lets Python go."""
     source = image.detach().numpy()
     transfers = np.broadcast_to(transfer.numpy(), (len(source), *transfer.shape[1:]))
-    target = np.empty_like(source, order="C")
+    target = source if overwrite else np.empty_like(source, order="C")
     per_group = max(1, GROUP_ELEMENTS // source[0].size)
     groups = [slice(start, start + per_group) for start in range(0, len(source), per_group)]
 

@@ -72,6 +72,11 @@ def light_scatter_pair(
     batch = light_cdm2.shape[0] // 2
     surround = surround_cdm2 if surround_cdm2.shape[0] == 1 else surround_cdm2[batch:]
     reference = light_cdm2[batch:]
-    scattered = filter_on_canvas(torch.cat([light_cdm2[:batch] - reference, reference - surround]), transfer)
+    sources = torch.cat([light_cdm2[:batch] - reference, reference - surround])
+    scattered = filter_on_canvas(sources, transfer, overwrite=not sources.requires_grad)
+    if not scattered.requires_grad:  # in place: a large image's memory is slow to come by
+        scattered[batch:] += surround
+        scattered[:batch] += scattered[batch:]
+        return scattered.clamp_(*parameters.light_range_cdm2)
     reference = scattered[batch:] + surround
     return torch.cat([reference + scattered[:batch], reference]).clamp_(*parameters.light_range_cdm2)

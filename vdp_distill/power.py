@@ -42,6 +42,6 @@ def power(base: Tensor, exponent: float) -> Tensor:
     >>> power(torch.tensor([0.0, 4.0], dtype=torch.float64), 1.5)
     tensor([0., 8.], dtype=torch.float64)
     """
-    if isinstance(base, float) or base.dtype == torch.float64 or torch.compiler.is_compiling():
+    if isinstance(base, float) or torch.compiler.is_compiling():
         return base**exponent
     return _FastPower.apply(base, exponent)

@@ -94,18 +94,22 @@ class Settings:
 
     def override(self, **values) -> "Settings":
         """These settings with some replaced; an encoding replaces a display and the other way round."""
-        if values.get("encoding") is not None and "display" not in values:
-            values["display"] = None
-        if values.get("display") is not None and "encoding" not in values:
-            values["encoding"] = None
-            values.setdefault("pixels_per_degree", None)
+        if values.get("encoding") is not None:
+            values.setdefault("display", None)
+        if values.get("display") is not None:
+            values.setdefault("encoding", None)
+            if values.get("pixels_per_degree") is None:
+                geometry = load_display(values["display"]).geometry_pixels_per_degree()
+                values["pixels_per_degree"] = geometry or self.pixels_per_degree
         current = {field.name: getattr(self, field.name) for field in fields(self)}
-        if (
-            values.get("pixels_per_degree", 0) is None
-            and load_display(values["display"]).geometry_pixels_per_degree() is None
-        ):
-            values["pixels_per_degree"] = self.pixels_per_degree
         return Settings.create(**{**current, **values})
+
+    def of_pair(self, index: int, batch: int) -> "Settings":
+        """Settings of one pair of a batch, where some are given for each pair as tensors."""
+        given = {name: getattr(self, name) for name in ("pixels_per_degree", "surround_l", "emission")}
+        each = {name: value for name, value in given.items() if isinstance(value, Tensor) and value.ndim}
+        own = {name: value[index : index + 1] for name, value in each.items() if value.shape[0] == batch}
+        return replace(self, **own)
 
     def record(self) -> dict:
         """All of it as plain data, for JSON."""
@@ -119,12 +123,7 @@ class Settings:
 
     def code_display(self) -> Display | None:
         """The display that turns code values into light; None where the images are light."""
-        display = self.display if self.display is not None else ENCODING_DISPLAYS.get(self.encoding)
-        return display
-
-    def with_values(self, **values) -> "Settings":
-        """Replace without re-reading the display."""
-        return replace(self, **values)
+        return self.display if self.display is not None else ENCODING_DISPLAYS.get(self.encoding)
 
 
 def _known(value: str | None, choices: tuple[str, ...], name: str) -> str | None:

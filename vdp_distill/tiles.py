@@ -47,48 +47,72 @@ def in_tiles(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tens
         return function(*inputs)
     images = max(1, TILE_ELEMENTS // elements)
     rows = height if images > 1 else max(16, height * TILE_ELEMENTS // elements)
-    tiles = [(n, top) for n in range(0, batch, images) for top in range(0, height, rows)]
+    columns = zip(*(_cut(x, batch, height, images, rows, halo) for x in inputs), strict=True)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        return _joined(function, inputs, tiles, (images, rows), halo)
-    return _filled(function, inputs, tiles, (images, rows), halo)
+        return _joined(function, columns, halo)
+    return _filled(function, columns, (batch, height), halo)
 
 
-def _tile(function, inputs, start, extent, halo):
-    """The function on one tile, without the halo's rows."""
-    height = max(x.shape[2] for x in inputs)
-    first, last = max(0, start[1] - halo), min(height, start[1] + extent[1] + halo)
-    parts = [_part(x, slice(start[0], start[0] + extent[0]), slice(first, last)) for x in inputs]
-    results = function(*parts)
-    kept = slice(start[1] - first, min(height, start[1] + extent[1]) - first)
-    return tuple(x[:, :, kept] for x in (results if isinstance(results, tuple) else (results,)))
+def _cut(x: Tensor, batch: int, height: int, images: int, rows: int, halo: int) -> list[list[tuple[Tensor, int]]]:
+    """Parts of an input by images, then by rows, each with the number of rows that are halo above it.
+
+    One split an axis, for the gradient of a split is one concatenation; that of a slice is a whole tensor of zeros.
+    """
+    groups = x.split(images) if len(x) > 1 else [x] * -(-batch // images)
+    if x.shape[2] == 1:
+        return [[(group, 0)] * -(-height // rows) for group in groups]
+    return [_with_halo(group.split(rows, dim=2), halo) for group in groups]
 
 
-def _part(x: Tensor, images: slice, rows: slice) -> Tensor:
-    x = x if len(x) == 1 else x[images]
-    return x if x.shape[2] == 1 else x[:, :, rows]
+def _with_halo(parts: tuple[Tensor, ...], halo: int) -> list[tuple[Tensor, int]]:
+    if halo == 0 or len(parts) == 1:
+        return [(part, 0) for part in parts]
+    above = [[], *([part[:, :, -halo:]] for part in parts[:-1])]
+    below = [*([part[:, :, :halo]] for part in parts[1:]), []]
+    cut = zip(above, parts, below, strict=True)
+    return [(torch.cat([*over, part, *under], dim=2), halo * len(over)) for over, part, under in cut]
 
 
-def _filled(function, inputs, tiles, extent, halo):
+def _tile(function, parts: list[tuple[Tensor, int]], rows: int):
+    """The function on one tile, without the rows of the halo."""
+    results = function(*(part for part, _ in parts))
+    top = max(above for _, above in parts)
+    return tuple(x[:, :, top : top + rows] for x in (results if isinstance(results, tuple) else (results,)))
+
+
+def _rows(parts: list[tuple[Tensor, int]], is_last: bool, halo: int) -> int:
+    """Rows of a tile that are its own."""
+    height, above = max((part.shape[2], above) for part, above in parts)
+    return height - above - (0 if is_last else halo)
+
+
+def _filled(function, columns, size: tuple[int, int], halo: int):
     """Tiles written into their place."""
-    batch, height = max(len(x) for x in inputs), max(x.shape[2] for x in inputs)
-    outputs = None
-    for n, top in tiles:
-        results = _tile(function, inputs, (n, top), extent, halo)
-        if outputs is None:
-            outputs = tuple(x.new_empty(batch, x.shape[1], height, x.shape[3]) for x in results)
-        for output, result in zip(outputs, results, strict=True):
-            output[n : n + extent[0], :, top : top + extent[1]] = result
+    outputs, first = None, 0
+    for column in columns:
+        tiles, top = list(zip(*column, strict=True)), 0
+        for number, parts in enumerate(tiles):
+            results = _tile(function, parts, _rows(parts, number + 1 == len(tiles), halo))
+            if outputs is None:
+                outputs = tuple(x.new_empty(size[0], x.shape[1], size[1], x.shape[3]) for x in results)
+            last, bottom = first + results[0].shape[0], top + results[0].shape[2]
+            for output, result in zip(outputs, results, strict=True):
+                output[first:last, :, top:bottom] = result
+            top = bottom
+        first = last
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def _joined(function, inputs, tiles, extent, halo):
+def _joined(function, columns, halo: int):
     """Tiles with a gradient: each is computed again when it flows back."""
-    rows: dict[int, list] = {}
-    for n, top in tiles:
-        tile = checkpoint(
-            _tile, function, inputs, (n, top), extent, halo, use_reentrant=False, preserve_rng_state=False
-        )
-        rows.setdefault(n, []).append(tile)
-    images = [[torch.cat(parts, dim=2) for parts in zip(*tiles, strict=True)] for tiles in rows.values()]
+    images = []
+    for column in columns:
+        tiles = list(zip(*column, strict=True))
+        sizes = [_rows(parts, number + 1 == len(tiles), halo) for number, parts in enumerate(tiles)]
+        results = [
+            checkpoint(_tile, function, parts, rows, use_reentrant=False, preserve_rng_state=False)
+            for parts, rows in zip(tiles, sizes, strict=True)
+        ]
+        images.append([torch.cat(parts, dim=2) for parts in zip(*results, strict=True)])
     outputs = tuple(torch.cat(parts) for parts in zip(*images, strict=True))
     return outputs[0] if len(outputs) == 1 else outputs

@@ -153,7 +153,7 @@ class VDPLoss(nn.Module):
         if self.calls % self.audit_every:
             return
         with torch.no_grad():
-            exact = self._values(self.exact, test[:1], reference[:1], _first(settings, test.shape[0]))
+            exact = self._values(self.exact, test[:1], reference[:1], settings.of_pair(0, test.shape[0]))
         self.audits.append(Audit(self.calls, float(values[0].detach()), float(exact)))
         logger.info("call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, *self.audits[-1][1:])
 
@@ -196,12 +196,3 @@ def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:
     if not takes_codes:
         name = settings.encoding or settings.display.colorspace
         checks.check_light(reference, "reference", name, may_be_negative=settings.encoding == "XYZ")
-
-
-def _first(settings: Settings, batch: int) -> Settings:
-    """Settings of the first pair, where they are given for each."""
-    given = {name: getattr(settings, name) for name in ("pixels_per_degree", "surround_l", "emission")}
-    per_pair = {
-        name: value for name, value in given.items() if isinstance(value, Tensor) and value.shape[:1] == (batch,)
-    }
-    return settings.with_values(**{name: value[:1] for name, value in per_pair.items()})
