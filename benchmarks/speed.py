@@ -158,15 +158,22 @@ def main() -> None:
         if available(side):
             print(f"without {side.name}: {available(side)}")
     sides = [side for side in sides if not available(side)]
-    rows = [row for size in options.sizes for row in measure(sides, size, options.rounds)]
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"speed-{machine_name()}.csv"
+    rows = []
+    for size in options.sizes:  # written after every size, so that an interrupted run keeps what it measured
+        rows += measure(sides, size, options.rounds)
+        write(rows, path)
+        plot(rows, path.with_suffix(".png"))
+    print(f"wrote {path} and its plot")
+
+
+def write(rows: list[dict], path: Path) -> None:
+    """Rows of all sizes so far."""
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    plot(rows, path.with_suffix(".png"))
-    print(f"wrote {path} and its plot")
 
 
 if __name__ == "__main__":
