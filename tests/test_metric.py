@@ -138,6 +138,29 @@ def test_settings_repeat_the_prediction(pair):
     assert first.settings["encoding"] == "luminance" and first.settings["vdp_distill"]
 
 
+@pytest.mark.parametrize("kind", ["matrix", "spectra"])
+def test_generic_channels_with_the_users_own_emission(kind, generator):
+    """The function once remembered a generic metric without its emission, and refused its own call."""
+    if kind == "spectra":
+        pytest.importorskip("colour")
+    test, reference = make_pair(generator, 2, 2, 24, 24)
+    wavelengths_nm = np.arange(400, 701, 10.0)
+    spectra = np.stack([np.exp(-(((wavelengths_nm - peak) / 40) ** 2)) for peak in (480, 600)])
+    emission = (wavelengths_nm, spectra) if kind == "spectra" else np.array([[0.1, 0.2, 0, 0.3], [0.4, 0.2, 0, 0.1]])
+    options = {"encoding": "generic", "pixels_per_degree": 30, "emission": emission}
+    by_function, by_module = hdrvdp2(test, reference, **options), HDRVDP2(**options)(test, reference)
+    assert torch.equal(by_function.C_map, by_module.C_map) and (by_function.C_max > 0).all()
+
+
+def test_a_display_file_is_read_anew(tmp_path, pair):
+    path = tmp_path / "mine.json"
+    seen = []
+    for peak in (50, 500):
+        path.write_text(f'{{"colorspace": "luma-2.2", "max_luminance": {peak}, "pixels_per_degree": 30}}')
+        seen.append(float(hdrvdp2(*(image / 255 for image in pair), display=str(path)).C_max))
+    assert seen[0] != seen[1]
+
+
 def test_settings_may_be_overridden_at_a_call(pair):
     metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
     overridden = metric(*pair, pixels_per_degree=50, masking=False)

@@ -354,6 +354,8 @@ def test_threshold_is_half_and_pooling_is_a_sum(generator):
     assert torch.allclose(pooled.amax(dim=(1, 2, 3)), contrast.sum(dim=(1, 2, 3)), rtol=1e-11)
     assert torch.allclose(detection.log_contrast(contrast), contrast.sum(dim=(1, 2, 3)).log1p())
     assert gradcheck(detection.pool_contrast, contrast)
+    assert gradcheck(detection.probability, contrast)
+    assert gradcheck(lambda difference: detection.psychometric(difference, 2), randn(generator, 1, 4, 5, 5))
 
 
 def test_changed_light_counts_nothing_over_nothing_as_unchanged():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vdp_distill import checks, detection, pipeline
+from vdp_distill.display import load_display
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.pipeline import STAGES, Geometry, Pair
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
@@ -224,9 +225,11 @@ def hdrvdp2(test, reference, *, parameters: Parameters = DEFAULT_PARAMETERS, **s
     >>> bool(result.P_det > 0.99)
     True
     """
+    if settings.get("display") is not None:  # read anew at each call: the file behind a name may change
+        settings["display"] = load_display(settings["display"])
     constant = {name: value for name, value in settings.items() if _hashable(value)}
     varying = {name: value for name, value in settings.items() if name not in constant}
-    if {"encoding", "display"} & varying.keys() or not {"pixels_per_degree", "display"} & constant.keys():
+    if "emission" in varying or not {"pixels_per_degree", "display"} & constant.keys():
         return HDRVDP2(parameters=parameters, **settings)(test, reference)
     return _remembered(parameters, tuple(sorted(constant.items())))(test, reference, **varying)
 
