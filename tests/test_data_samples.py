@@ -1,5 +1,6 @@
 """Samples themselves: recipes, scenes, distortions, displays, crops, aim, gradient."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,11 @@ from data_gen.recipe import Distortions
 from data_gen.sampling import Sampler
 from data_gen.scenes import MADE, Stage
 from data_gen.scenes import make as make_scene
+from data_gen.viewing import draw_condition
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.display import Display
 from vdp_distill.packing import unpack_light
+from vdp_distill.receptors import spectral_matrix
 from vdp_distill.targets import exact_metric, predict
 
 
@@ -46,6 +49,13 @@ def photographs(tmp_path_factory):
         ({"name": "x", "samples_per_shard": 10}, "multiple of samples_per_block"),
         ({"name": "x", "engine": "octave", "targets": {"maps": ["gradient"]}}, "no gradient"),
         ({"name": "x", "engine": "original"}, "gives no stages"),
+        (
+            {"name": "x", "engine": "original", "targets": {"stages": []}, "viewing": {"emission": {"blend": 1}}},
+            "displays by name only",
+        ),
+        ({"name": "x", "viewing": {"spectra": {"oled": [[1, 2]]}}}, r"CSV file or a \(3, 4\) matrix"),
+        ({"name": "x", "viewing": {"spectra": {"crt": [[1, 2, 3, 4]] * 3}}}, "none of crt"),
+        ({"name": "x", "viewing": {"emission": {"oled": 1}}}, "unknown 'oled'"),
         ({"name": "x", "scenes": {"photographs": 0.5, "made": {}}}, "a share above 0"),
         ({"count": 3}, "name"),
     ],
@@ -65,6 +75,71 @@ def test_recipes_by_name_and_path(tmp_path):
     (tmp_path / "bad.toml").write_text("name = ")
     with pytest.raises(ValueError, match="not a TOML file"):
         load_recipe(tmp_path / "bad.toml")
+
+
+def test_recipes_keep_their_names():
+    """What a released model's card calls its data; a new key must not rename sets that do without it."""
+    zoo = load_recipe("zoo-v1")
+    first = replace(zoo, targets=replace(zoo.targets, compression="gzip"))
+    assert first.hash().startswith("1f7b72c61b117782")
+
+
+SPECTRA = """\
+name = "own"
+[viewing]
+emission = { oled = 1, crt = 1 }
+spectra = { oled = "oled.csv" }
+"""
+
+
+def write_spectra(path, peaks_nm=(460, 530, 620)) -> tuple[np.ndarray, np.ndarray]:
+    """Narrow bands of blue, green and red, written as red, green, blue."""
+    wavelengths = np.arange(390.0, 781, 10)
+    spectra = np.exp(-(((wavelengths - np.array(peaks_nm)[::-1, None]) / 20) ** 2))
+    lines = [
+        f"{nm:.0f},{','.join(f'{value:.9g}' for value in row)}" for nm, row in zip(wavelengths, spectra.T, strict=True)
+    ]
+    path.write_text("wavelengths_nm,red,green,blue\n" + "\n".join(lines) + "\n")
+    return wavelengths, spectra
+
+
+def test_a_display_of_ones_own(tmp_path):
+    pytest.importorskip("colour", reason="needs the extra spectra")
+    wavelengths, spectra = write_spectra(tmp_path / "oled.csv")
+    (tmp_path / "own.toml").write_text(SPECTRA)
+    recipe = load_recipe(tmp_path / "own.toml")
+    expected = spectral_matrix(wavelengths, spectra)
+    np.testing.assert_allclose(recipe.viewing.spectra["oled"], expected, rtol=1e-6)
+    assert expected[0, 0] > expected[2, 0], "red light excites L more than blue does"
+    conditions = [draw_condition(recipe.viewing, generator_for(1, "viewing", number)) for number in range(20)]
+    named = {condition.emission_name: condition.emission for condition in conditions}
+    assert named.keys() == {"oled", "crt"}
+    np.testing.assert_allclose(named["oled"], expected, rtol=1e-6)
+    again = from_table(json.loads(json.dumps(recipe.identity())), "set.json")
+    assert again.hash() == recipe.hash()
+    write_spectra(tmp_path / "oled.csv", (455, 530, 620))
+    assert load_recipe(tmp_path / "own.toml").hash() != recipe.hash()
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "no file"),
+        ("", "first line must be"),
+        ("nm,r,g\n400,1,2\n", "first line must be"),
+        ("wavelengths_nm,red,green,blue\n400,1,2,x\n", "must hold 4 numbers"),
+        ("wavelengths_nm,red,green,blue\n400,1,2,3\n", "at least two lines"),
+        ("wavelengths_nm,red,green,blue\n500,1,2,3\n400,1,2,3\n", "must increase"),
+        ("wavelengths_nm,red,green,blue\n400,1,2,3\n500,1,-2,3\n", "not negative"),
+    ],
+)
+def test_spectra_that_do_not_fit(tmp_path, text, words):
+    pytest.importorskip("colour", reason="needs the extra spectra")
+    (tmp_path / "own.toml").write_text(SPECTRA)
+    if text is not None:
+        (tmp_path / "oled.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        load_recipe(tmp_path / "own.toml")
 
 
 def test_aimed_samples_spread_evenly_over_P_det(tmp_path):

@@ -72,7 +72,6 @@ def test_conda_and_pip_name_the_same_packages():
         "pytorch": "torch",
         "opencv": "opencv-python-headless",
         "openexr-python": "OpenEXR",
-        "python-isal": "isal",
     }
     listed = set()
     for line in conda:

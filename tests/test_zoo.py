@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors, write_tensors
+from vdp_distill.display import Display
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.training_recipe import Recipe
 
@@ -160,7 +161,7 @@ def test_nan_weights(folder):
     ("old", "new", "message"),
     [
         ("receptor_width = 6", "receptor_width = 7", "another network than recipe.toml"),
-        ('kind = "paper"', 'kind = "fast"', "does not know"),
+        ('kind = "paper"', 'kind = "slow"', "does not know"),
         ("receptor_width", "receptor_widht", "did you mean 'receptor_width'"),
     ],
 )
@@ -169,3 +170,8 @@ def test_a_recipe_of_another_network(folder, old, new, message):
     recipe.write_text(recipe.read_text().replace(old, new))
     with pytest.raises(ValueError, match=message):
         zoo.load(folder)
+
+
+def test_a_display_of_other_spectra_is_refused(made, images):
+    with pytest.raises(ValueError, match="rgb_display"):
+        zoo.load(made)(*images, display=Display(max_luminance=100, rgb_display="crt"), pixels_per_degree=30)

@@ -1,18 +1,25 @@
 """What a chain is trained and judged by: each stage against the metric's, in a unit that means something."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
 from vdp_distill.adaptation import achromatic
 from vdp_distill.surrogates import JND_PER_UNIT, LOG10_CDM2_PER_UNIT, ChainOutput, stage_targets, to_network_light
+from vdp_distill.training_tasks import ErrorColumn, Task
 
-__all__ = ["ERROR_NAMES", "LEARNT_STAGES", "network_batch", "stage_errors", "stage_losses"]
+__all__ = ["FIELDS", "LEARNT_STAGES", "ChainTask", "network_batch", "stage_errors", "stage_losses"]
 
+IMAGES = ("test", "reference")
 LEARNT_STAGES = ("light_scatter", "photoreceptors", "luminance_masking")
-ERROR_NAMES = ("light_scatter_log10", "photoreceptors_log10", "luminance_masking_jnd", "achromatic_jnd")
-"""Columns of :func:`stage_errors`: log10 cd/m2 and JND units."""
+FIELDS = (
+    *(f"light/{image}" for image in IMAGES),
+    *(f"stages/{stage}/{image}" for stage in LEARNT_STAGES for image in IMAGES),
+    "conditions/surround_cdm2",
+    "samples/index",
+)
+"""What a sample must hold, by its path in a shard."""
 
 
 def network_batch(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, ChainOutput]:
@@ -21,7 +28,7 @@ def network_batch(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, ChainOut
     Parameters
     ----------
     batch
-        The fields of a shard that :data:`vdp_distill.distill.DATA_FIELDS` names.
+        Samples with :data:`FIELDS`.
 
     Returns
     -------
@@ -45,7 +52,7 @@ def stage_losses(output: ChainOutput, target: ChainOutput) -> Tensor:
 
 
 def stage_errors(output: ChainOutput, target: ChainOutput) -> Tensor:
-    """Mean squared error of each image and stage, (M, 4): the columns of :data:`ERROR_NAMES`, squared."""
+    """Mean squared error of each image and stage, (M, 4): the columns of :class:`ChainTask`, squared."""
     log10 = [LOG10_CDM2_PER_UNIT**2 * _mean_square(*pair) for pair in zip(output[:2], target[:2], strict=True)]
     masked = _mean_square(output[2], target[2])
     response = _mean_square(achromatic(output[2]), achromatic(target[2]))
@@ -58,3 +65,41 @@ def _mean_square(output: Tensor, target: Tensor) -> Tensor:
 
 def _with_sum(responses: Tensor) -> Tensor:
     return torch.cat([responses, responses.sum(dim=1, keepdim=True)], dim=1)
+
+
+class ChainTask(Task):
+    """The paper's chain: three networks, each judged by its own stage, of the test and of the reference image."""
+
+    fields = FIELDS
+    columns = (
+        ErrorColumn("light_scatter_log10", "light_scatter", "log10 cd/m2", is_square=True),
+        ErrorColumn("photoreceptors_log10", "photoreceptors", "log10 cd/m2", is_square=True),
+        ErrorColumn("luminance_masking_jnd", "luminance_masking", "JND", is_square=True),
+        ErrorColumn("achromatic_jnd", "achromatic", "JND", is_square=True),
+    )
+    loss_label, loss_unit = "loss: mean of the three stages", "mean squared error, networks' units"
+    about = (
+        "Three chained networks that imitate the optics and the retina of {metric}: light in cd/m2 in, light scatter,\n"
+        "photoreceptor responses, luminance masking and achromatic response out. The exact later stages follow them."
+    )
+    limits = (
+        "The networks know neither the pixels per degree nor the display: they answer for the mixture that they were "
+        "trained on."
+    )
+
+    def losses(self, module: Callable, batch: Mapping[str, Tensor]) -> Tensor:
+        """Losses of the three networks, (2N, 3)."""
+        return stage_losses(*self._stages(module, batch))
+
+    def errors(self, module: Callable, batch: Mapping[str, Tensor]) -> Tensor:
+        """Squared errors of the four stages, (2N, 4)."""
+        return stage_errors(*self._stages(module, batch))
+
+    def evaluate(self, module: Callable, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Both, from one run of the networks."""
+        stages = self._stages(module, batch)
+        return stage_losses(*stages), stage_errors(*stages)
+
+    def _stages(self, module: Callable, batch: Mapping[str, Tensor]) -> tuple[ChainOutput, ChainOutput]:
+        light, surround, target = network_batch(batch)
+        return module(light, surround), target

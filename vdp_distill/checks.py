@@ -49,7 +49,7 @@ def as_images(image, name: str) -> tuple[Tensor, bool]:
     return torch.from_numpy(np.array(planes, dtype=np.float32 if single else np.float64))[None], True
 
 
-def check_pair(test: Tensor, reference: Tensor) -> None:
+def check_pair(test: Tensor, reference: Tensor, smallest_side: int = SMALLEST_SIDE) -> None:
     """Refuse a pair that differs in shape, dtype or device, or is too small."""
     if test.shape != reference.shape:
         raise ValueError(
@@ -63,9 +63,9 @@ def check_pair(test: Tensor, reference: Tensor) -> None:
         raise ValueError(
             f"test and reference must have one dtype, got {test.dtype} and {reference.dtype}; convert one with .to()"
         )
-    if min(test.shape[-2:]) < SMALLEST_SIDE:
+    if min(test.shape[-2:]) < smallest_side:
         raise ValueError(
-            f"images must be at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, got {tuple(test.shape[-2:])}"
+            f"images must be at least {smallest_side} x {smallest_side} pixels, got {tuple(test.shape[-2:])}"
         )
 
 

@@ -41,6 +41,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on with what is in th
 Ppd = Annotated[float | None, typer.Option("--ppd", help="Pixels per degree of visual angle.")]
 Display = Annotated[str | None, typer.Option(help="Preset, or JSON file of a display; ? lists the presets.")]
 Encoding = Annotated[str | None, typer.Option(help="What the numbers are: sRGB-display, luma-display, rgb-bt.709, ...")]
+Licences = Annotated[Path | None, typer.Option(help='TOML file of photographs\' licences: "folder/" = "licence".')]
 HdrvdpDir = Annotated[Path | None, typer.Option(help="Your HDR-VDP folder, for --engine original.")]
 
 
@@ -53,6 +54,7 @@ def generate(
     dask: Annotated[str | None, typer.Option(help="Address of a dask.distributed scheduler.")] = None,
     engine: Annotated[str | None, typer.Option(help="torch, octave or original.")] = None,
     hdrvdp_dir: HdrvdpDir = None,
+    licences: Licences = None,
     resume: Resume = False,
     count: Annotated[int | None, typer.Option(help="Samples, in place of the recipe's number.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -60,7 +62,7 @@ def generate(
     """Make training data: photographs, distortions, viewing conditions, and the metric's answer to them."""
     from data_gen.run import generate
 
-    places = {"images": images, "hdrvdp_dir": hdrvdp_dir, "dask": dask, "engine": engine}
+    places = {"images": images, "hdrvdp_dir": hdrvdp_dir, "dask": dask, "engine": engine, "licences": licences}
     typer.echo(generate(recipe, out, workers=workers, resume=resume, count=count, progress=not quiet, **places))
 
 
@@ -76,12 +78,14 @@ def data_verify(folder: Path) -> None:
 
 @data_app.command("show")
 def data_show(
-    folder: Path, out: Annotated[Path | None, typer.Option(help="Folder for the card and its pictures.")] = None
+    folder: Path,
+    out: Annotated[Path | None, typer.Option(help="Folder for the card and its pictures.")] = None,
+    licences: Licences = None,
 ) -> None:
     """Describe a data set: card, histograms, contact sheet."""
     from data_gen.card import show
 
-    typer.echo(show(folder, out))
+    typer.echo(show(folder, out, licences))
 
 
 @data_app.command("merge")
@@ -95,15 +99,18 @@ def data_merge(sources: list[Path], out: Out) -> None:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help="Recipe: a TOML file, or the name of one that ships.")],
-    data: Annotated[Path, typer.Option(help="Folder of shards.")],
     out: Out,
+    data: Annotated[
+        str | None, typer.Option(help="Folder of shards, or of photographs; online:RECIPE makes samples on the way.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of photographs for online data.")] = None,
     resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Train a surrogate on shards."""
+    """Train a surrogate, the network of a loss, or a detector of people's JND: the recipe's kind says which."""
     from vdp_distill.distill import train
 
-    out = train(recipe, data, out, resume=resume, progress=not quiet)
+    out = train(recipe, _training_data(data, images), out, resume=resume, progress=not quiet)
     typer.echo(f"{out}: model.safetensors, its card README.md, log.csv and curve.png")
 
 
@@ -174,7 +181,9 @@ def compare(
         str, typer.Option(help="trichromatic, or safe for every kind of colour vision.")
     ] = "trichromatic",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON record instead of text.")] = False,
-    model: Annotated[str, typer.Option(help="exact, a released model, or a trained folder.")] = "exact",
+    model: Annotated[
+        str, typer.Option(help="people-v1 (verdict of people), exact (strict), a released model, or a trained folder.")
+    ] = "people-v1",
     engine: Annotated[str, typer.Option(help="torch, octave or original.")] = "torch",
     hdrvdp_dir: HdrvdpDir = None,
     surround: Annotated[float, typer.Option(help="Light around the image in cd/m2; -1: mean of the reference.")] = 1e-5,
@@ -202,12 +211,74 @@ def compare(
 
 
 @app.command()
-def models() -> None:
-    """List the released models."""
-    from vdp_distill.zoo import names
+def jnd(
+    image: Annotated[str, typer.Argument(help="Picture, or a folder of them.")] = "",
+    codec: Annotated[str, typer.Option(help="jpeg, webp or avif.")] = "jpeg",
+    ppd: Ppd = None,
+    display: Display = None,
+    p: Annotated[float, typer.Option("--p", help="Share of people who may see a difference.")] = 0.5,
+    model: Annotated[str, typer.Option(help="people-v1, exact (far stricter), or a surrogate.")] = "people-v1",
+    out: Annotated[Path | None, typer.Option(help="File to write, or folder; NAME-jnd beside a picture.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG of the curve; NAME-curve.png beside the file.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes, for a folder.")] = 1,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """The smallest file that people cannot tell from a picture."""
+    if _lists_displays(display):
+        return
+    if not image:
+        raise ValueError("jnd takes a picture or a folder: vdp-distill jnd photograph.png --ppd 60")
+    options = {"pixels_per_degree": ppd, "display": display, "p": p, "model": model, "device": device}
+    if Path(image).is_dir():
+        _jnd_folder(Path(image), out, codec, workers, quiet, options)
+        return
+    from vdp_distill.jnd import find_jnd
+    from vdp_distill.jnd_output import check_free, default_out, describe, plot_curve, save
 
-    for name in ("exact", *names()):
-        typer.echo(name)
+    out = out or default_out(image, codec)
+    plot = plot or out.with_name(f"{out.stem}-curve.png")
+    check_free(out)
+    check_free(plot)
+    found = find_jnd(image, codec, **options)
+    typer.echo(describe(found, Path(image).stat().st_size))
+    picture = plot_curve(found, plot, Path(image).name)
+    typer.echo(f"wrote {save(found, out)} and {picture}")
+
+
+def _jnd_folder(folder: Path, out: Path | None, codec: str, workers: int, quiet: bool, options: dict) -> None:
+    from rich.progress import track
+
+    from vdp_distill.jnd_folders import find_jnd_folder
+
+    if out is None:
+        raise ValueError("a folder of pictures needs --out FOLDER: the originals' own is never written to")
+
+    def bar(rows, total):
+        return track(rows, folder.name, total, disable=quiet)
+
+    report = find_jnd_folder(folder, out, codec, workers=workers, progress=bar, **options)
+    typer.echo(report)
+    raise typer.Exit(2 if report.failed else 0)
+
+
+@app.command()
+def models() -> None:
+    """List the released models: what each is, and where its card lies."""
+    from vdp_distill.zoo import about, names
+
+    typer.echo(f"{'exact':16} HDR-VDP 2.2 itself, not a network")
+    for name in names():
+        typer.echo(f"{name:16} {about(name)}")
+
+
+def _training_data(data: str | None, images: Path | None):
+    """A folder, or what makes samples while a network trains."""
+    if data is None or not data.startswith("online:"):
+        return data
+    from data_gen.online_sets import OnlineSets
+
+    return OnlineSets(data.removeprefix("online:"), images)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vdp_distill import zoo
+from vdp_distill.criterion import PEOPLE, Criterion, load_criterion
 from vdp_distill.display import load_display
 from vdp_distill.io import Image, read_image, write_image
+from vdp_distill.jnd_judge import judging
 from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.settings import Settings
 from vdp_distill.visualize import heatmap
 
 __all__ = ["Comparison", "compare", "verdict"]
@@ -38,17 +40,26 @@ class Comparison:
         The prediction.
     files
         Name and SHA-256 of each.
+    criterion
+        What the verdict goes by.
+    P_people
+        Share of people who see a difference, by the released criterion of people.
     """
 
     test: Image
     reference: Image
     result: Result
     files: dict
+    criterion: Criterion
+    P_people: float
 
     def record(self) -> dict:
         """Scores, versions and every setting as plain data."""
         scores = {name: float(getattr(self.result, name)) for name in ("P_det", "C_max", "Q")}
-        words = {"verdict": verdict(scores["P_det"]), "notes": [*self.test.notes, *self.reference.notes]}
+        scores["P_people"] = self.P_people
+        by_people = self.criterion.name == PEOPLE
+        words = {"verdict": verdict(scores["P_people" if by_people else "P_det"]), "verdict_by": self.criterion.name}
+        words["notes"] = [*self.test.notes, *self.reference.notes]
         return {**scores, **words, "files": self.files, "settings": self.result.settings}
 
     def heatmap(self, path: str | Path, palette: str = "trichromatic") -> None:
@@ -59,8 +70,9 @@ class Comparison:
         record = self.record()
         settings = {key: value for key, value in record["settings"].items() if value is not None}
         lines = [
-            record["verdict"],
-            f"  P_det {record['P_det']:.4f}   probability that a difference is seen anywhere",
+            f"{record['verdict']} ({record['verdict_by']})",
+            f"  P_people {record['P_people']:.4f}   share of people who see a difference between photographs",
+            f"  P_det {record['P_det']:.4f}   the metric's own: somebody who searches every pixel",
             f"  C_max {record['C_max']:.4g}   its contrast in threshold units; 1 is seen half of the time",
             f"  Q     {record['Q']:.2f}   quality; 100 for identical images",
             *(f"  note: {note}" for note in record["notes"]),
@@ -84,7 +96,7 @@ def compare(
     test: str | Path,
     reference: str | Path,
     *,
-    model: str = "exact",
+    model: str = PEOPLE,
     cdm2_per_unit: float = 1.0,
     device: str = "cpu",
     **settings,
@@ -96,7 +108,9 @@ def compare(
     test, reference
         Files of one size. 8 and 16 bit files hold code values, ``.hdr``, ``.exr`` and floating-point TIFF hold light.
     model
-        ``"exact"`` (in float64), the name of a released model, or the folder of a trained one (in float32).
+        ``"people-v1"``, the exact metric in float64, with the verdict of people who look at photographs; ``"exact"``,
+        the same with the metric's own strict verdict; the name of a released surrogate, or the folder of a trained one,
+        in float32, with the verdict of people.
     cdm2_per_unit
         What the numbers of files with light are multiplied by.
     device
@@ -116,8 +130,8 @@ def compare(
     if settings.get("encoding") is None and settings.get("display") is None:
         settings["encoding"] = _encoding(kind, images[0].array.shape[2])
     scale = cdm2_per_unit if kind == "light" else 1.0
-    dtype = torch.float64 if model == "exact" else torch.float32
-    metric = HDRVDP2(**settings) if model == "exact" else zoo.load(model, device, **settings)
+    metric, criterion = judging(model, None, device, **settings)
+    dtype = torch.float64 if type(metric) is HDRVDP2 else torch.float32  # models are trained in float32
     tensors = [
         torch.from_numpy(np.moveaxis(image.array, 2, 0).copy())[None].to(device, dtype) * scale for image in images
     ]
@@ -126,7 +140,8 @@ def compare(
     files = {
         role: {"name": Path(path).name, "sha256": image.sha256} for role, path, image in _roles(test, reference, images)
     }
-    return Comparison(*images, result, files)
+    seen = load_criterion(PEOPLE).judge(result, float(Settings.create(**settings).pixels_per_degree))
+    return Comparison(*images, result, files, criterion, float(seen))
 
 
 def _roles(test, reference, images):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill import shards
+from vdp_distill.chunks import Rows
 from vdp_distill.packing import unpack
 from vdp_distill.pipeline import STAGES
 from vdp_distill.sets import Report, describe, merge, read_manifest, verify
@@ -150,7 +151,7 @@ class _Shard:
         self.file = shards.open_shard(path)
         self.paths = shards.dataset_paths(self.file)
         self._datasets = {name: self.file[name] for name in self.paths if not name.startswith("header/")}
-        self._rows = {name: shards.Rows(dataset) for name, dataset in self._datasets.items() if dataset.ndim > 3}
+        self._rows = {name: Rows(dataset) for name, dataset in self._datasets.items() if dataset.ndim > 3}
         self._logarithmic = {name: bool(dataset.attrs.get("log10", False)) for name, dataset in self._datasets.items()}
         self._columns: dict[str, np.ndarray] = {}
 
@@ -177,7 +178,7 @@ class _Shard:
             return torch.as_tensor(value) if value.dtype.kind in "iu" else torch.as_tensor(value, dtype=torch.float32)
         stored = self._rows[field][row]
         if stored.dtype == np.uint16:
-            return torch.from_numpy(stored.astype(np.float32)).div_(65535)
+            return torch.from_numpy(np.divide(stored, np.float32(65535), dtype=np.float32))
         scaling = f"scaling/{field}"
         scale = torch.from_numpy(self.column(scaling)[row]) if scaling in self._datasets else None
         return unpack(torch.from_numpy(stored), scale, self._logarithmic[field])

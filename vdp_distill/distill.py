@@ -1,57 +1,46 @@
-"""Distillation: train a surrogate on shards, through Lightning Fabric.
+"""Distillation: train a network as its recipe says, through Lightning Fabric.
 
 A run is a folder: ``recipe.toml``, ``log.csv``, ``curve.png``, the best network so far as ``model.safetensors`` with
 its golden values and card, and ``resume.safetensors``. The order of the samples is a function of (seed, epoch), so a
 run that was killed goes on from its position as if it had never stopped.
+
+======================  ========================================================================================
+file                    what of it
+======================  ========================================================================================
+``training_tasks``      what each kind of network needs: fields, losses, errors
+``training_recipe``     all options
+``training_batches``    which samples go where
+``training_schedule``   learning rate, running mean of the weights, early end
+``training_run``        the loop
+``processes``           several devices
+``divergence``          NaN, and who did it
+``checkpoints``         files that survive a kill
+======================  ========================================================================================
 """
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from lightning_fabric.loggers import TensorBoardLogger
+from torch.utils.data import Dataset
 
-from vdp_distill import zoo
-from vdp_distill.chain_losses import ERROR_NAMES, LEARNT_STAGES, network_batch, stage_errors, stage_losses
-from vdp_distill.checkpoints import load_state, save_state, write_whole
-from vdp_distill.training_recipe import Recipe, read_recipe
-from vdp_distill.training_report import Progress, write_report
+from vdp_distill.checkpoints import write_whole
+from vdp_distill.divergence import DivergedError
+from vdp_distill.processes import in_first_process
+from vdp_distill.training_batches import SetMaker, open_sets
+from vdp_distill.training_recipe import Recipe, Training, read_recipe
+from vdp_distill.training_report import Progress
+from vdp_distill.training_run import Run
+from vdp_distill.training_tasks import kind_of, task_for, trainer_for
 
-__all__ = ["DATA_FIELDS", "DivergedError", "train"]
-
-IMAGES = ("test", "reference")
-DATA_FIELDS = (
-    *(f"light/{image}" for image in IMAGES),
-    *(f"stages/{stage}/{image}" for stage in LEARNT_STAGES for image in IMAGES),
-    "conditions/surround_cdm2",
-    "samples/index",
-)
-"""What a sample must hold, by its path in a shard."""
-
-
-class DivergedError(ValueError):
-    """The loss became NaN or infinite; the message names the samples."""
-
-
-@dataclass
-class Position:
-    """Where a run stands."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    train_loss: float = 0.0
-    train_steps: int = 0
-    rows: list[dict] = field(default_factory=list)
+__all__ = ["DivergedError", "train"]
 
 
 def train(
     recipe: str | Path | Recipe,
-    data: str | Path | Mapping[str, Dataset],
+    data: str | Path | Mapping[str, Dataset] | SetMaker | None,
     out: str | Path,
     *,
     resume: bool = False,
@@ -62,9 +51,11 @@ def train(
     Parameters
     ----------
     recipe
-        A file, the bare name of one that ships, or a :class:`Recipe`.
+        A file, the bare name of one that ships, or a :class:`Recipe`. A kind of
+        :data:`vdp_distill.training_tasks.TRAINERS` is handed over whole.
     data
-        Folder of shards, or data sets ``{"train": ..., "val": ...}`` whose samples hold :data:`DATA_FIELDS`.
+        Folder of shards, or data sets ``{"train": ..., "val": ...}`` whose samples hold the task's fields, or what
+        makes them (:data:`vdp_distill.training_batches.SetMaker`). For other trainers, what they say.
     out
         Folder of the run; becomes the model's folder.
     resume
@@ -83,23 +74,44 @@ def train(
         For a wrong recipe, data without what is needed, or a folder that holds another run.
     DivergedError
         When the loss becomes NaN; the best network so far and the last good state stay.
+    OSError
+        When a file cannot be written; those of the last validation stay.
     """
-    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
-    sets = data if isinstance(data, Mapping) else _shards(data)
     out = Path(out)
-    _claim(out, recipe, resume)
-    run = _Run(recipe, sets, out)
-    if resume and run.state_path.is_file():
-        run.restore()
-    with Progress(recipe.training.steps, run.position.step, progress) as bar:
-        run.run(bar)
+    if not isinstance(recipe, Recipe):
+        trainer = trainer_for(kind_of(recipe))
+        if trainer is not None:
+            return trainer(recipe, data, out, resume=resume, progress=progress)
+        recipe = read_recipe(recipe)
+    if data is None:
+        raise ValueError(
+            f"a network of kind {recipe.network.kind!r} is trained on shards: pass --data FOLDER, which vdp-distill "
+            "generate makes, or --data online:RECIPE"
+        )
+    _fabric(recipe.training, out).launch(_train, recipe, data, out, resume, progress)
     return out
 
 
-def _shards(folder: str | Path) -> dict[str, Dataset]:
-    from vdp_distill.dataset import ShardDataset
+def _fabric(training: Training, out: Path) -> Fabric:
+    strategy = "ddp" if training.devices > 1 and training.strategy == "auto" else training.strategy
+    loggers = TensorBoardLogger(out, name="tensorboard") if training.tensorboard else []
+    places = {"accelerator": training.accelerator, "devices": training.devices, "strategy": strategy}
+    return Fabric(**places, precision=training.precision, loggers=loggers)
 
-    return {split: ShardDataset(folder, DATA_FIELDS, split=split) for split in ("train", "val")}
+
+def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progress: bool) -> None:
+    """One process of a training."""
+    task = task_for(recipe.network)
+    sets = open_sets(data, task.fields, recipe.training, fabric.device)
+    in_first_process(fabric, lambda: _claim(out, recipe, resume))
+    on_device = [fabric.device] if fabric.device.type == "cuda" else []
+    with torch.random.fork_rng(on_device):
+        run = Run(fabric, recipe, task, sets, out)
+        if resume:
+            run.restore()
+        steps, shown = recipe.training.steps, progress and fabric.is_global_zero
+        with Progress(steps, run.position.step, shown) as bar:
+            run.run(bar)
 
 
 def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
@@ -112,126 +124,3 @@ def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
             raise ValueError(f"{out} holds a run of another recipe; resume with {path}, or choose another folder")
         return
     write_whole(path, lambda partial: partial.write_text(recipe.text(), encoding="utf-8"))
-
-
-class _Run:
-    """Network, optimiser, data and position of a run."""
-
-    def __init__(self, recipe: Recipe, sets: Mapping[str, Dataset], out: Path):
-        self.recipe, self.training, self.out = recipe, recipe.training, out
-        self.fabric = Fabric(accelerator=self.training.accelerator, devices=1, precision=self.training.precision)
-        generator = torch.Generator().manual_seed(self.training.seed)
-        self.network = zoo.NETWORKS[recipe.network.kind][1](recipe.network, generator)
-        learnt = [value for value in self.network.parameters() if value.requires_grad]
-        optimizer = torch.optim.Adam(learnt, lr=self.training.learning_rate)
-        self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
-        self.sets, self.position = sets, Position()
-        self.state_path = out / "resume.safetensors"
-        self.steps_per_epoch = max(1, len(sets["train"]) // self._pairs_per_batch())
-
-    def _pairs_per_batch(self) -> int:
-        return min(self.training.images_per_batch // 2, len(self.sets["train"]))
-
-    def restore(self) -> None:
-        """Go back to the last saved position."""
-        saved = load_state(self.state_path, self.network, self.optimizer)
-        if saved.pop("pairs") != [len(self.sets["train"]), len(self.sets["val"])]:
-            raise ValueError(f"{self.out} was trained on other data; resume with the same, or choose another folder")
-        self.position = Position(**saved)
-
-    def save(self) -> None:
-        pairs = [len(self.sets["train"]), len(self.sets["val"])]
-        save_state(self.state_path, self.network, self.optimizer, {**asdict(self.position), "pairs": pairs})
-
-    def run(self, bar: Progress) -> None:
-        """Train to the last step; validate and save on the way."""
-        for batch in self.batches():
-            loss = self.step(batch)
-            at = self.position
-            at.step, at.train_steps, at.train_loss = at.step + 1, at.train_steps + 1, at.train_loss + loss
-            bar.advance(loss)
-            if at.step % self.training.validate_every == 0 or at.step == self.training.steps:
-                self.validate()
-                self.save()
-
-    def batches(self) -> Iterator[dict[str, Tensor]]:
-        """Batches from the position on; the order is that of (seed, epoch)."""
-        while self.position.step < self.training.steps:
-            epoch, done = divmod(self.position.step, self.steps_per_epoch)
-            generator = torch.Generator().manual_seed(1_000_003 * self.training.seed + epoch)
-            order = torch.randperm(len(self.sets["train"]), generator=generator)
-            size = self._pairs_per_batch()
-            chosen = order[: self.steps_per_epoch * size].view(-1, size)[done:].tolist()
-            chosen = chosen[: self.training.steps - self.position.step]
-            yield from self.loader("train", chosen)
-
-    def loader(self, split: str, batches: list[list[int]]) -> DataLoader:
-        loader = DataLoader(self.sets[split], batch_sampler=batches, num_workers=self.training.loader_processes)
-        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-
-    def step(self, batch: dict[str, Tensor]) -> float:
-        """One step of the optimiser; gives the loss."""
-        self.model.train()
-        loss = self.losses(batch).mean()
-        if not bool(loss.isfinite()):
-            self.stop(batch)
-        self.optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.optimizer.step()
-        return float(loss.detach())
-
-    def losses(self, batch: dict[str, Tensor]) -> Tensor:
-        """Losses of a batch, (images, stages)."""
-        light, surround, target = network_batch(batch)
-        return stage_losses(self.model(light, surround), target)
-
-    def stop(self, batch: dict[str, Tensor]) -> None:
-        """Say which samples did it; nothing of this step is kept."""
-        with torch.no_grad():
-            bad = ~self.losses(batch).isfinite().all(dim=1)
-        bad = bad.view(2, -1).any(dim=0).cpu()
-        samples = batch["samples/index"].cpu()[bad].tolist() if bool(bad.any()) else batch["samples/index"].tolist()
-        finite = all(bool(value.isfinite().all()) for value in self.network.parameters())
-        raise DivergedError(
-            f"the loss became NaN or infinite at step {self.position.step}; the samples with index {samples} did "
-            f"it{'' if finite else ', or the step before them, which left NaN in the weights'}; "
-            f"{self.out} keeps the best network and the last good state"
-        )
-
-    @torch.no_grad()
-    def validate(self) -> None:
-        """Losses and errors on sources that are not trained on; keep the network if it is the best."""
-        self.model.eval()
-        total = len(self.sets["val"])
-        chosen = torch.linspace(0, total - 1, min(total, self.training.validation_pairs)).round().long().tolist()
-        size = self.training.images_per_batch // 2
-        sums, count = torch.zeros(1 + len(ERROR_NAMES), dtype=torch.float64), 0
-        for batch in self.loader("val", [chosen[start : start + size] for start in range(0, len(chosen), size)]):
-            light, surround, target = network_batch(batch)
-            output = self.model(light, surround)
-            loss = stage_losses(output, target).mean(dim=1, keepdim=True)
-            errors = torch.cat([loss, stage_errors(output, target)], dim=1)
-            sums, count = sums + errors.double().sum(dim=0).cpu(), count + len(light)
-        means = (sums / count).tolist()
-        self.record(means[0], [math.sqrt(value) for value in means[1:]])
-
-    def record(self, loss: float, errors: list[float]) -> None:
-        """A row of the log; save the network if it is the best so far."""
-        at = self.position
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"the validation loss became {loss} at step {at.step}; {self.out} keeps the best network and the "
-                "last good state"
-            )
-        row = {
-            "step": at.step,
-            "epoch": round(at.step / self.steps_per_epoch, 3),
-            "images": at.step * 2 * self._pairs_per_batch(),
-        }
-        row |= {"train_loss": at.train_loss / max(1, at.train_steps), "val_loss": loss}
-        at.rows.append(row | {f"val_{name}": value for name, value in zip(ERROR_NAMES, errors, strict=True)})
-        at.train_loss, at.train_steps = 0.0, 0
-        if loss < at.best_loss:
-            at.best_loss, at.best_step = loss, at.step
-            zoo.save_network(self.out, self.network)
-        write_report(self.out, self.recipe.text(), self.network, at.rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
 __all__ = ["contact_sheet", "drawn", "histograms", "plane", "plot_curve", "to_picture"]
@@ -140,6 +141,10 @@ def _histogram(axes, values: np.ndarray, logarithmic: bool, bins: int) -> None:
     edges = np.geomspace(values.min(), values.max() * (1 + 1e-9), bins + 1) if logarithmic else bins
     if logarithmic and values.min() < values.max():
         axes.set_xscale("log")
+        if values.max() < 30 * values.min():  # hardly a decade: its own marks, as plain numbers
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
     axes.hist(values, edges if values.min() < values.max() else 1, color="#31688e")
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Report",
     "read_manifest",
     "read_checksums",
+    "write_checksums",
     "write_text",
     "verify",
     "describe",
@@ -27,7 +28,7 @@ MANIFEST = "set.json"
 """Recipe, sources, versions and number of shards of a set."""
 
 CHECKSUMS = "checksums.txt"
-"""SHA-256 of every shard, as ``sha256sum --check`` reads it."""
+"""SHA-256 of the manifest and of every shard, as ``sha256sum --check`` reads it."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,17 @@ def read_manifest(folder: str | Path) -> dict:
 def read_checksums(folder: Path) -> dict[str, str]:
     """SHA-256 by file name."""
     path = folder / CHECKSUMS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines if "  " in line)}
+
+
+def write_checksums(folder: Path, checksums: dict[str, str]) -> None:
+    """Write :data:`CHECKSUMS`, in the order of the names."""
+    write_text(folder / CHECKSUMS, _listed(checksums))
+
+
+def _listed(checksums: dict[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items()))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -107,6 +117,7 @@ def verify(folder: str | Path) -> Report:
     names = [path.name for path in found]
     problems = [f"{name}: missing; make it with --resume" for name in expected if name not in names]
     problems += [f"{name}: does not belong to this set" for name in names if name not in expected]
+    problems += _list_problems(folder, checksums, expected)
     samples = 0
     for path in found:
         problems += _shard_problems(path, manifest, checksums)
@@ -114,17 +125,28 @@ def verify(folder: str | Path) -> Report:
     return Report(folder, len(found), samples, problems)
 
 
+def _list_problems(folder: Path, checksums: dict[str, str], expected: list[str]) -> list[str]:
+    """What is wrong with the manifest and with the list of checksums themselves."""
+    path, problems = folder / CHECKSUMS, []
+    if path.is_file() and path.read_bytes() != _listed(checksums).encode():
+        problems.append(f"{CHECKSUMS}: damaged; vdp-distill generate --resume writes it anew")
+    strange = sorted(checksums.keys() - {MANIFEST, *expected})
+    problems += [f"{CHECKSUMS}: lists {name!r}, which is no part of this set" for name in strange]
+    if MANIFEST in checksums and file_hash(folder / MANIFEST) != checksums[MANIFEST]:
+        problems.append(f"{MANIFEST}: changed since it was written")
+    return problems
+
+
 def _shard_problems(path: Path, manifest: dict, checksums: dict[str, str]) -> list[str]:
     if path.name not in checksums:
         return [f"{path.name}: {CHECKSUMS} does not list it; vdp-distill generate --resume adds it"]
-    problems = shards.damage(path)
-    if not problems and file_hash(path) != checksums[path.name]:
-        problems = [f"{path.name}: bytes of the file changed since it was written (outside the samples' values)"]
-    if not problems:
-        with shards.open_shard(path) as file:
-            if shards.read_header(file)["set"] not in manifest["sets"]:
-                problems = [f"{path.name}: made from another recipe or other images than {MANIFEST} names"]
-    return problems
+    if file_hash(path) != checksums[path.name]:  # only then is it worth decoding every sample
+        changed = f"{path.name}: bytes of the file changed since it was written (outside the samples' values)"
+        return shards.damage(path) or [changed]
+    with shards.open_shard(path) as file:
+        if shards.read_header(file)["set"] not in manifest["sets"]:
+            return [f"{path.name}: made from another recipe or other images than {MANIFEST} names"]
+    return []
 
 
 def _count(path: Path) -> int:
@@ -181,15 +203,15 @@ def merge(sources: list[str | Path], out: str | Path) -> Path:
     if shards.shard_paths(out):
         raise FileExistsError(f"{out} holds shards already; merge into a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    checksums = []
+    checksums: dict[str, str] = {}
     for folder in folders:
         listed = read_checksums(folder)
         for path in shards.shard_paths(folder):
             target = out / shards.shard_name(len(checksums))
             _link(path, target)
-            checksums.append(f"{listed[path.name]}  {target.name}\n")
-    write_text(out / CHECKSUMS, "".join(checksums))
+            checksums[target.name] = listed[path.name]
     write_text(out / MANIFEST, json.dumps(_merged(manifests, len(checksums)), indent=1))
+    write_checksums(out, checksums | {MANIFEST: file_hash(out / MANIFEST)})
     return out
 
 

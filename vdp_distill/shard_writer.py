@@ -14,8 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from vdp_distill.chunks import create_field, write_row
 from vdp_distill.packing import PACKINGS, pack
-from vdp_distill.shards import FORMAT, field_name, zlib
+from vdp_distill.shards import FORMAT, field_name
 from vdp_distill.targets import NUMBERS, UNITS
 
 __all__ = ["Writer", "new_shard"]
@@ -73,7 +74,7 @@ class Writer:
     dtype
         ``"float16"`` or ``"float32"`` for stages and maps.
     compression
-        One of :data:`vdp_distill.shards.COMPRESSIONS`.
+        One of :data:`vdp_distill.chunks.COMPRESSIONS`.
     """
 
     def __init__(self, file: h5py.File, count: int, dtype: str, compression: str):
@@ -112,18 +113,12 @@ class Writer:
     def _write(self, name: str, stored: np.ndarray, about: dict) -> None:
         dataset = self.file[name] if name in self.file else self._create(name, stored, about)
         self._hash(name, stored)
-        if self.compression == "none":
-            dataset[self.done : self.done + len(stored)] = stored
-            return
-        # Chunks are compressed here, not by HDF5: ISA-L makes the same kind of stream several times as fast.
         for row, values in enumerate(stored):
-            place = (self.done + row,) + (0,) * (stored.ndim - 1)
-            dataset.id.write_direct_chunk(place, zlib.compress(_shuffled(values), 1))
+            write_row(dataset, self.done + row, values, self.compression)
 
     def _create(self, name: str, stored: np.ndarray, about: dict) -> h5py.Dataset:
-        shape = stored.shape[1:]
-        filters = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if self.compression == "gzip" else {}
-        dataset = self.file.create_dataset(name, (self.count, *shape), stored.dtype, chunks=(1, *shape), **filters)
+        shape = (self.count, *stored.shape[1:])
+        dataset = create_field(self.file, name, shape, stored.dtype, self.compression)
         dataset.attrs.update(about)
         return dataset
 
@@ -142,12 +137,3 @@ def _stored(path: str, values: np.ndarray, dtype: str) -> Iterator[tuple[str, np
     yield path, stored, {"unit": UNITS[name], "log10": packing.log10 and scaling is not None}
     if scaling is not None:
         yield f"scaling/{path}", scaling, {}
-
-
-def _shuffled(values: np.ndarray) -> bytes:
-    """HDF5's byte shuffle: all first bytes, then all second ones."""
-    octets = values.reshape(-1).view(np.uint8).reshape(-1, values.itemsize)
-    planes = np.empty(octets.shape[::-1], np.uint8)
-    for place, plane in enumerate(planes):
-        plane[:] = octets[:, place]
-    return planes.tobytes()

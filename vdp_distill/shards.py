@@ -13,8 +13,9 @@ path                                  shape, type         what
 ``scaling/<path>``                    (n,2) float32       shift and scale of each sample of a float16 field
 ====================================  ==================  =====================================================
 
-A chunk holds one sample, so that reading one never decodes another. The file's attributes hold the recipe, the hash of
-the set, versions, and a SHA-256 of every dataset's values. :mod:`vdp_distill.shard_writer` writes shards.
+A chunk holds one sample, so that reading one never decodes another (:mod:`vdp_distill.chunks`). ``header/`` holds the
+recipe, the hash of the set, versions, sources, and a SHA-256 of every dataset's values.
+:mod:`vdp_distill.shard_writer` writes shards.
 """
 
 import hashlib
@@ -22,29 +23,23 @@ import json
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-try:
-    from isal import isal_zlib as zlib
-except ImportError:  # the same streams, more slowly
-    import zlib
+from vdp_distill.chunks import Rows
 
 __all__ = [
     "FORMAT",
-    "COMPRESSIONS",
     "open_shard",
     "dataset_paths",
     "read_header",
-    "Rows",
     "shard_paths",
     "shard_name",
     "damage",
     "field_name",
 ]
 
-FORMAT = "vdp_distill shard 1"
-COMPRESSIONS = ("gzip", "none")
-"""Lossless filters: HDF5's own deflate after its byte shuffle, which every HDF5 library reads, or nothing."""
+FORMAT = "vdp_distill shard 2"
+READABLE = ("vdp_distill shard 1", FORMAT)
+"""The first had no lz4; it is read as before."""
 
 
 def shard_name(number: int) -> str:
@@ -61,40 +56,6 @@ def field_name(path: str) -> str:
     """The stage or map that a dataset's path belongs to: ``stages/pyramid/test/0`` to ``pyramid``."""
     parts = path.split("/")
     return parts[1] if parts[0] == "stages" else parts[-1]
-
-
-class Rows:
-    """A big field, read one sample at a time, past HDF5's own slower decoding where it was written as here."""
-
-    def __init__(self, dataset: h5py.Dataset):
-        self.dataset, self.shape, self.dtype = dataset, dataset.shape[1:], dataset.dtype
-        self.size = int(np.prod(self.shape))
-        self.is_ours = dataset.compression == "gzip" and dataset.shuffle and dataset.chunks == (1, *self.shape)
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        """One sample.
-
-        Raises
-        ------
-        ValueError
-            If its bytes are damaged.
-        """
-        try:
-            return self._decoded(row) if self.is_ours else self.dataset[row]
-        except (zlib.error, OSError, ValueError) as error:
-            where = f"{self.dataset.file.filename}: {self.dataset.name} of sample {row}"
-            raise ValueError(f"{where} is damaged ({error}); vdp-distill data verify looks at the whole set") from error
-
-    def _decoded(self, row: int) -> np.ndarray:
-        mask, chunk = self.dataset.id.read_direct_chunk((row,) + (0,) * len(self.shape))
-        if mask:
-            return self.dataset[row]
-        planes = np.frombuffer(zlib.decompress(chunk), np.uint8).reshape(self.dtype.itemsize, self.size)
-        values = np.empty(self.shape, self.dtype)
-        octets = values.reshape(-1).view(np.uint8).reshape(self.size, self.dtype.itemsize)
-        for place, plane in enumerate(planes):
-            octets[:, place] = plane
-        return values
 
 
 def open_shard(path: str | Path) -> h5py.File:
@@ -114,10 +75,13 @@ def open_shard(path: str | Path) -> h5py.File:
         file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
     except OSError as error:
         raise ValueError(f"{path} is no HDF5 file or is cut short: {error}; delete it and --resume") from error
-    if file.attrs.get("format") != FORMAT:
-        found = file.attrs.get("format", "no format")
+    found = file.attrs.get("format", "no format")
+    if found not in READABLE:
         file.close()
-        raise ValueError(f"{path} is HDF5, but no shard of this toolkit: it says {found!r}, expected {FORMAT!r}")
+        raise ValueError(
+            f"{path} is HDF5, but no shard that this version reads: it says {found!r}, expected "
+            f"{' or '.join(map(repr, READABLE))}"
+        )
     return file
 
 
@@ -141,7 +105,17 @@ def damage(path: Path) -> list[str]:
             return [
                 f"{path.name}: values of {name} are not those that were written"
                 for name, expected in checksums.items()
-                if hashlib.sha256(file[name][()].tobytes()).hexdigest() != expected
+                if _digest(file[name]) != expected
             ]
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         return [f"{path.name}: cannot be read: {error}"]
+
+
+def _digest(dataset: h5py.Dataset) -> str:
+    """SHA-256 of a dataset's values, a sample at a time."""
+    if dataset.ndim < 4:
+        return hashlib.sha256(dataset[()].tobytes()).hexdigest()
+    digest, rows = hashlib.sha256(), Rows(dataset)
+    for row in range(len(rows)):
+        digest.update(rows[row])
+    return digest.hexdigest()

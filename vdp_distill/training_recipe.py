@@ -9,6 +9,15 @@ from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, wri
 __all__ = ["Recipe", "Training", "read_recipe"]
 
 
+PRECISIONS = ("32-true", "bf16-mixed")
+SCHEDULES = ("constant", "cosine")
+STRATEGIES = ("auto", "ddp", "ddp_spawn")
+
+POSITIVE = ("images_per_batch", "learning_rate", "steps", "validate_every", "validation_pairs", "accumulate", "devices")
+NOT_NEGATIVE = ("warmup_steps", "clip_norm", "patience", "flat_images", "loader_processes")
+SHARES = ("final_share", "ema_decay", "flat_gain")
+
+
 @dataclass(frozen=True)
 class Training:
     """How a network is trained.
@@ -16,11 +25,11 @@ class Training:
     Parameters
     ----------
     images_per_batch
-        Test and reference each count; even.
+        Images that one step of the optimiser sees, over all devices; test and reference each count; even.
     learning_rate
-        Of Adam.
+        Of Adam, at its highest.
     steps
-        Batches in all.
+        Of the optimiser, in all.
     validate_every
         Steps between validations, each of which logs and saves.
     validation_pairs
@@ -31,6 +40,26 @@ class Training:
         As Lightning Fabric names them: ``"auto"``, ``"cpu"``, ``"cuda"``; ``"32-true"``, ``"bf16-mixed"``.
     loader_processes
         Processes that read shards; 0 reads in the training process.
+    schedule, warmup_steps, final_share
+        ``"constant"``, or ``"cosine"`` from the highest rate to ``final_share`` of it at the last step; before, so many
+        steps in which the rate grows evenly.
+    clip_norm
+        Largest norm of the gradient of all weights; a longer one is shortened to it. 0: none.
+    accumulate
+        A batch goes through the network in so many parts, for the memory's sake; their gradients make one step.
+    ema_decay
+        Share of the old in the running mean of the weights, which is what is then validated and kept; the mean is over
+        a tenth of the steps taken while those are few. 0: the last weights are kept.
+    patience
+        Stop after so many validations in a row without a better one. 0: never.
+    flat_images, flat_gain
+        Stop once the best validation loss has fallen by less than this share over so many training images; the paper's
+        rule is 1 % over 200,000. 0 images: never.
+    devices, strategy
+        Processes that share a batch, and how Fabric starts them: ``"ddp"`` runs the same command again for each,
+        ``"ddp_spawn"`` calls the function in fresh ones; ``"auto"`` is ``"ddp"`` where there are several.
+    tensorboard
+        Write the log for TensorBoard too; one of the packages ``tensorboard``, ``tensorboardX`` is then needed.
     """
 
     images_per_batch: int = 16
@@ -42,28 +71,64 @@ class Training:
     accelerator: str = "auto"
     precision: str = "32-true"
     loader_processes: int = 0
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    final_share: float = 0.0
+    clip_norm: float = 0.0
+    accumulate: int = 1
+    ema_decay: float = 0.0
+    patience: int = 0
+    flat_images: int = 0
+    flat_gain: float = 0.01
+    devices: int = 1
+    strategy: str = "auto"
+    tensorboard: bool = False
 
     def __post_init__(self):
-        positive = {
-            name: getattr(self, name)
-            for name in ("images_per_batch", "learning_rate", "steps", "validate_every", "validation_pairs")
-        }
-        for name, value in positive.items():
-            if not value > 0:
-                raise ValueError(f"[training]: {name} must be positive, got {value!r}")
+        self._check_numbers()
+        for name, known in (("precision", PRECISIONS), ("schedule", SCHEDULES), ("strategy", STRATEGIES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"[training]: {name} must be one of {known}, got {getattr(self, name)!r}")
         if self.images_per_batch % 2:
             raise ValueError(
                 f"[training]: images_per_batch must be even, for pairs stay together, got {self.images_per_batch}"
             )
-        if self.loader_processes < 0:
-            raise ValueError(f"[training]: loader_processes must be at least 0, got {self.loader_processes}")
+        if self.images_per_batch // 2 % self.parts:
+            raise ValueError(
+                f"[training]: {self.images_per_batch} images cannot be shared evenly, as pairs, by {self.devices} "
+                f"device(s) in {self.accumulate} part(s) each; make images_per_batch a multiple of {2 * self.parts}"
+            )
+        if self.schedule == "cosine" and self.warmup_steps >= self.steps:
+            raise ValueError(
+                f"[training]: warmup_steps must be fewer than steps, got {self.warmup_steps} of {self.steps}"
+            )
+
+    def _check_numbers(self) -> None:
+        wanted = {name: (getattr(self, name) > 0, "positive") for name in POSITIVE}
+        wanted |= {name: (getattr(self, name) >= 0, "at least 0") for name in NOT_NEGATIVE}
+        wanted |= {name: (0 <= getattr(self, name) < 1, "at least 0 and below 1") for name in SHARES}
+        for name, (holds, what) in wanted.items():
+            if not holds:
+                raise ValueError(f"[training]: {name} must be {what}, got {getattr(self, name)!r}")
+
+    @property
+    def parts(self) -> int:
+        """Parts of a batch, over all devices: each goes through the network at once."""
+        return self.accumulate * self.devices
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and how it is trained."""
+    """A network and how it is trained.
 
-    network: surrogates.ChainConfig = field(default_factory=surrogates.ChainConfig)
+    Parameters
+    ----------
+    network
+        Its shape, of a kind in :data:`vdp_distill.zoo.NETWORKS`.
+    training
+    """
+
+    network: object = field(default_factory=surrogates.ChainConfig)
     training: Training = field(default_factory=Training)
 
     def text(self) -> str:

@@ -10,14 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 from torch import nn
 
-from vdp_distill.chain_losses import ERROR_NAMES
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.io import file_hash
+from vdp_distill.training_recipe import Recipe
+from vdp_distill.training_schedule import why_stop
+from vdp_distill.training_tasks import Task
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["Progress", "write_report"]
 
-UNITS = {"log10": "log10 cd/m2", "jnd": "JND"}
+WEIGHTS = "model.safetensors"
 
 
 class Progress:
@@ -40,12 +42,22 @@ class Progress:
         self.bar.update(self.task, advance=1, description=f"training, loss {loss:.4g}")
 
 
-def write_report(out: Path, recipe_text: str, network: nn.Module, rows: list[dict]) -> None:
-    """Log, curve and card of a run, from the rows of its validations."""
-    write_whole(out / "log.csv", lambda partial: _write_log(partial, rows))
-    write_whole(out / "curve.png", lambda partial: _write_curve(partial, rows))
-    card = _card(out, recipe_text, network, rows)
-    write_whole(out / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
+def write_report(folder: Path, out: Path, recipe: Recipe, task: Task, network: nn.Module, rows: list[dict]) -> None:
+    """Log, curve and card of a run, from the rows of its validations.
+
+    Parameters
+    ----------
+    folder
+        Where to; new weights are there already, if there are any.
+    out
+        Folder of the run.
+    recipe, task, network, rows
+    """
+    write_whole(folder / "log.csv", lambda partial: _write_log(partial, rows))
+    write_whole(folder / "curve.png", lambda partial: _write_curve(partial, task, rows))
+    weights = folder / WEIGHTS if (folder / WEIGHTS).is_file() else out / WEIGHTS
+    card = _card(out.name, file_hash(weights), recipe, task, network, rows)
+    write_whole(folder / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
 
 
 def _write_log(path: Path, rows: list[dict]) -> None:
@@ -55,17 +67,17 @@ def _write_log(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def _write_curve(path: Path, rows: list[dict]) -> None:
+def _write_curve(path: Path, task: Task, rows: list[dict]) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, errors = figure.subplots(1, 2)
     steps = [row["step"] for row in rows]
     for name, label in (("train_loss", "training"), ("val_loss", "validation")):
         losses.plot(steps, [row[name] for row in rows], marker=".", label=label)
-    losses.set(title="loss: mean of the three stages", ylabel="mean squared error, networks' units")
-    for name in ERROR_NAMES:
-        stage, _, unit = name.rpartition("_")
-        errors.plot(steps, [row[f"val_{name}"] for row in rows], marker=".", label=f"{stage}, {UNITS[unit]}")
-    errors.set(title="RMSE on validation sources")
+    losses.set(title=task.loss_label, ylabel=task.loss_unit)
+    for column in task.columns:
+        values = [row[f"val_{column.name}"] for row in rows]
+        errors.plot(steps, values, marker=".", label=f"{column.label}, {column.unit}")
+    errors.set(title=f"{_errors_of(task)} on validation sources")
     for axes in (losses, errors):
         axes.set(xlabel="step", yscale="log")
         axes.legend()
@@ -73,39 +85,42 @@ def _write_curve(path: Path, rows: list[dict]) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _card(out: Path, recipe_text: str, network: nn.Module, rows: list[dict]) -> str:
+def _errors_of(task: Task) -> str:
+    return "RMSE" if all(column.is_square for column in task.columns) else "mean errors"
+
+
+def _card(name: str, digest: str, recipe: Recipe, task: Task, network: nn.Module, rows: list[dict]) -> str:
     best = min(rows, key=lambda row: row["val_loss"] if math.isfinite(row["val_loss"]) else math.inf)
-    parameters = sum(value.numel() for value in network.parameters())
-    table = []
-    for name in ERROR_NAMES:
-        stage, _, unit = name.rpartition("_")
-        table.append(f"| {stage} | {best[f'val_{name}']:.4g} | {UNITS[unit]} |")
+    table = [f"| {column.label} | {best[f'val_{column.name}']:.4g} | {column.unit} |" for column in task.columns]
+    ended = why_stop(recipe.training, rows)
     return CARD.format(
-        name=out.name,
-        metric=METRIC_VERSION,
+        name=name,
+        about=task.about.format(metric=METRIC_VERSION),
+        limits=task.limits,
+        error=f"{_errors_of(task)} on validation sources",
         table="\n".join(table),
-        parameters=parameters,
+        parameters=sum(value.numel() for value in network.parameters()),
         images=best["images"],
         step=best["step"],
         last=rows[-1]["step"],
-        digest=file_hash(out / "model.safetensors"),
+        ended=f" It ended early: {ended}." if ended else "",
+        digest=digest,
         version=__version__,
         torch=torch.__version__,
-        recipe=recipe_text,
+        recipe=recipe.text(),
     )
 
 
 CARD = """# {name}
 
-Three chained networks that imitate the optics and the retina of {metric}: light in cd/m2 in, light scatter,
-photoreceptor responses, luminance masking and achromatic response out. The exact later stages follow them.
+{about}
 
-| stage | RMSE on validation sources | unit |
+| | {error} | unit |
 |---|---|---|
 {table}
 
-Best of the run: step {step} of {last}, after {images} training images. {parameters} parameters.
-The networks know neither the pixels per degree nor the display: they answer for the mixture that they were trained on.
+Best of the run: step {step} of {last}, after {images} training images.{ended} {parameters} parameters.
+{limits}
 Validation sources are photographs that no training sample was cut from; viewing conditions are of the same kind.
 
     from vdp_distill.zoo import load

@@ -8,96 +8,81 @@ Nothing is ever unpickled.
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import surrogates
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
-from vdp_distill.metric import HDRVDP2, Result
-from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
-from vdp_distill.settings import Settings, surround_of
+from vdp_distill.surrogate_metric import ChainVDP, SmallVDP
+from vdp_distill.surrogates.cortex import CortexConfig
+from vdp_distill.surrogates.paper import Chain, ChainConfig
+from vdp_distill.surrogates.vision import SmallVision
 
-__all__ = ["ChainVDP", "NETWORKS", "load", "load_network", "model_folder", "names", "network_config", "save_network"]
+__all__ = [
+    "ChainVDP",
+    "NETWORKS",
+    "about",
+    "check_card",
+    "load",
+    "load_network",
+    "model_folder",
+    "names",
+    "network_config",
+    "put_weights",
+    "save_network",
+]
 
 FORMAT = "vdp_distill network 1"
 GOLDEN_SIZE = (33, 40)
+GOLDEN_SEED = 20190614
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference from a golden output, in the networks' units: another processor rounds otherwise."""
 
-NETWORKS = {"paper": (surrogates.ChainConfig, surrogates.Chain)}
+NETWORKS = {
+    "paper": (ChainConfig, Chain),
+    "cortex": (CortexConfig, SmallVision),
+    "fast": (CortexConfig, SmallVision),
+}
 """Kinds of network, by the ``kind`` in a recipe's ``[network]``: shape and class."""
+
+METRICS = {Chain: ChainVDP, SmallVision: SmallVDP}
+"""What makes a network callable like the metric."""
+
+Network = Chain | SmallVision
+NetworkConfig = ChainConfig | CortexConfig
 
 CARD_HASH = re.compile(r"model\.safetensors`?: `?([0-9a-f]{64})")
 
 
-class ChainVDP(HDRVDP2):
-    """The metric with a trained chain in place of its optics and retina; the exact cortex and detection follow.
-
-    The call is that of :class:`vdp_distill.HDRVDP2`. The chain knows neither the pixels per degree nor the display's
-    spectra; the later stages know the former.
-
-    Parameters
-    ----------
-    chain
-        The networks; they are frozen.
-    name
-        For ``Result.settings["model"]``.
-    **settings
-        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
-
-    Examples
-    --------
-    >>> model = ChainVDP(surrogates.Chain(surrogates.ChainConfig()))
-    >>> grey = torch.full((1, 3, 32, 32), 0.5)
-    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
-    0.0
-    """
-
-    def __init__(self, chain: surrogates.Chain, name: str = "chain", **settings):
-        nn.Module.__init__(self)
-        self.fitted = DEFAULT_PARAMETERS
-        self.name, self.chain = name, chain.eval().requires_grad_(False)
-        self.settings = Settings.create(**settings) if settings else None
-        self.geometries = nn.ModuleDict()
-
-    def settings_for(self, **overrides) -> Settings:
-        """The settings of a call, refused where the chain cannot follow them."""
-        settings = Settings.create(**overrides) if self.settings is None else super().settings_for(**overrides)
-        fixed = {"mtf": True, "peak_sensitivity": 2.4, "emission": None, "rgb_display": None, "engine": "torch"}
-        for name, value in fixed.items():
-            given = getattr(settings, name)
-            if given is not value and (isinstance(given, Tensor) or given != value):
-                raise ValueError(f"{self.name} was trained with {name}={value!r} and takes no other; use model='exact'")
-        return settings
-
-    def forward(self, test, reference, **overrides) -> Result:
-        """Predict for a pair or a batch of pairs; see :func:`vdp_distill.hdrvdp2`."""
-        result = super().forward(test, reference, **overrides)
-        return replace(result, settings={**result.settings, "model": self.name})
-
-    def retina(self, lights: Pair, settings: Settings) -> Retina:
-        """The chain's stages of both images, stacked to one batch, test first."""
-        channels, expected = lights.test.shape[1], self.chain.config.channels
-        if channels != expected:
-            hint = "repeat the grey image to three channels" if expected == 3 else "pass its luminance"
-            raise ValueError(f"{self.name} takes light of {expected} channel(s), got {channels}; {hint}")
-        surround = surround_of(settings, lights.reference)
-        surround = surround.expand(lights.test.shape[0], channels, 1, 1).repeat(2, 1, 1, 1)
-        return self.chain.retina(torch.cat(lights), surround)
-
-
 def names() -> list[str]:
     """Released models, by the names that :func:`load` takes."""
-    return sorted(path.parent.name for path in models_folder().glob("*/model.safetensors"))
+    folders = (path.parent for path in models_folder().glob("*/model.safetensors"))
+    return sorted(folder.name for folder in folders if _kind(folder) in NETWORKS)
 
 
-def load(model: str | Path, device: torch.device | str | None = None, **settings) -> ChainVDP:
+def about(name: str) -> str:
+    """One line on a released model: its kind, its size, where its card lies.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    folder = model_folder(name)
+    weights, _ = read_tensors(folder / "model.safetensors")
+    parameters = sum(value.numel() for value in weights.values())
+    return f"{_kind(folder)}, {parameters:,} parameters; card: {folder / 'README.md'}"
+
+
+def _kind(folder: Path) -> str:
+    """Kind of a released network: the folder also holds those that losses are made of."""
+    return read_toml(folder / "recipe.toml").get("network", {}).get("kind", "paper")
+
+
+def load(model: str | Path, device: torch.device | str | None = None, **settings) -> ChainVDP | SmallVDP:
     """A trained model, called like the metric.
 
     Parameters
@@ -115,7 +100,8 @@ def load(model: str | Path, device: torch.device | str | None = None, **settings
         For an unknown name, weights that are cut off, foreign, or not those of the card, a recipe of another network,
         or outputs that differ from the golden ones.
     """
-    return ChainVDP(load_network(model), model_folder(model).name, **settings).to(device or "cpu")
+    network = load_network(model)
+    return METRICS[type(network)](network, model_folder(model).name, **settings).to(device or "cpu")
 
 
 def model_folder(model: str | Path) -> Path:
@@ -130,7 +116,7 @@ def model_folder(model: str | Path) -> Path:
     return folder
 
 
-def load_network(model: str | Path) -> surrogates.Chain:
+def load_network(model: str | Path) -> Network:
     """The network of a model alone, checked: see :func:`load`."""
     folder = model_folder(model)
     table = read_toml(folder / "recipe.toml").get("network", {})
@@ -141,13 +127,13 @@ def load_network(model: str | Path) -> surrogates.Chain:
             f"{folder / 'model.safetensors'} holds no weights of this package (format {metadata.get('format')!r})"
         )
     network = NETWORKS[config.kind][1](config)
-    _put_weights(network, weights, folder)
-    _check_card(folder)
+    put_weights(network, weights, folder)
+    check_card(folder)
     _check_golden(network, folder)
     return network.eval()
 
 
-def network_config(table: Mapping, where: object) -> surrogates.ChainConfig:
+def network_config(table: Mapping, where: object) -> NetworkConfig:
     """Shape of a network from a recipe's ``[network]``."""
     kind = table.get("kind", "paper")
     if kind not in NETWORKS:
@@ -157,25 +143,24 @@ def network_config(table: Mapping, where: object) -> surrogates.ChainConfig:
     return from_table(NETWORKS[kind][0], table, f"{where}, [network]")
 
 
-def save_network(folder: Path, network: surrogates.Chain) -> None:
+def save_network(folder: Path, network: Network) -> None:
     """Write weights and golden values into a folder; the golden ones first, for the weights make it a model."""
-    light, surround = _golden_input(network.config.channels)
     network = copy.deepcopy(network).cpu().eval()
-    with torch.no_grad():
-        output = network(light, surround)
-    golden = {"input/light": light, "input/surround": surround}
-    golden |= {f"output/{name}": value for name, value in output._asdict().items()}
+    generator = torch.Generator().manual_seed(GOLDEN_SEED)
+    inputs = network.golden_input(*GOLDEN_SIZE, generator)
+    golden = {f"input/{name}": value for name, value in inputs.items()}
+    golden |= {f"output/{name}": value for name, value in _golden_output(network, inputs).items()}
     write_tensors(folder / "golden.safetensors", golden, {"format": FORMAT})
     write_tensors(folder / "model.safetensors", network.state_dict(), {"format": FORMAT, "kind": network.config.kind})
 
 
-def _golden_input(channels: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(20190614)
-    light = torch.rand(1, channels, *GOLDEN_SIZE, generator=generator)
-    return light, torch.full((1, channels, 1, 1), -0.25)
+def _golden_output(network: Network, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return network.see_golden(inputs)._asdict()
 
 
-def _put_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+def put_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Load weights into a network, refused if they are of another one or not finite."""
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if found != expected:
@@ -189,7 +174,8 @@ def _put_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -
     network.load_state_dict(weights)
 
 
-def _check_card(folder: Path) -> None:
+def check_card(folder: Path) -> None:
+    """Refuse weights whose hash is not the one that the model's card states."""
     card = folder / "README.md"
     stated = CARD_HASH.search(card.read_text(encoding="utf-8")) if card.is_file() else None
     found = file_hash(folder / "model.safetensors")
@@ -200,14 +186,19 @@ def _check_card(folder: Path) -> None:
         )
 
 
+def _departure(value: Tensor, golden: Tensor) -> float:
+    """Largest difference, in the networks' units or relative to the largest value where that is over 1."""
+    return float((value - golden).abs().max() / golden.abs().max().clamp(min=1))
+
+
 def _check_golden(network: nn.Module, folder: Path) -> None:
     if not (folder / "golden.safetensors").is_file():
         return
     golden, _ = read_tensors(folder / "golden.safetensors")
     try:
-        with torch.no_grad():
-            output = network.eval()(golden["input/light"], golden["input/surround"])._asdict()
-        worst = max(float((value - golden[f"output/{name}"]).abs().max()) for name, value in output.items())
+        inputs = {name.removeprefix("input/"): value for name, value in golden.items() if name.startswith("input/")}
+        output = _golden_output(network.eval(), inputs)
+        worst = max(_departure(value, golden[f"output/{name}"]) for name, value in output.items())
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"{folder / 'golden.safetensors'} is of another network: {error}") from error
     if not worst <= GOLDEN_TOLERANCE:

@@ -1,6 +1,7 @@
 """The visual difference predictor as a loss."""
 
 import logging
+import math
 from collections import deque
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vdp_distill import checks, detection, pipeline, zoo
+from vdp_distill.losses.contract import REDUCTIONS, as_tensors, chosen
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.settings import Settings
 
-__all__ = ["Audit", "POOLS", "REDUCTIONS", "VDPLoss"]
+__all__ = ["Audit", "POOLS", "VDPLoss"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +24,6 @@ POOLS = {
     "quality": lambda cortex: 100 - cortex.quality,
 }
 """From the pair in the visual cortex to a number for each pair, (N,)."""
-
-REDUCTIONS = {"mean": Tensor.mean, "sum": Tensor.sum, "none": lambda values: values}
 
 AUDITS_KEPT = 1000
 CODES_TOLERATED = 0.5
@@ -83,8 +83,16 @@ class VDPLoss(nn.Module):
     True
     """
 
+    paper = "Mantiuk et al. 2011, HDR-VDP-2; as a loss by distillation: Ak and Le Callet 2019"
     higher_is_better = False
     is_differentiable = True
+    is_zero_at_identical = True
+    data_range = (0.0, 1.0)
+    minimum_size = checks.SMALLEST_SIDE
+    channels = (1, 3)
+    packages = ()
+    weights = ()
+    required_options = ("encoding", "pixels_per_degree")
 
     def __init__(
         self,
@@ -97,12 +105,13 @@ class VDPLoss(nn.Module):
         **settings,
     ):
         super().__init__()
-        self.pool, self.reduction = _chosen(pool, POOLS, "pool"), _chosen(reduction, REDUCTIONS, "reduction")
+        self.pool, self.reduction = chosen(pool, POOLS, "pool"), chosen(reduction, REDUCTIONS, "reduction")
         if not isinstance(audit_every, int) or audit_every < 0:
             raise ValueError(f"audit_every must be a whole number of calls, 0 for never, got {audit_every!r}")
         is_exact = str(model) == "exact"
         self.metric = (HDRVDP2 if is_exact else _surrogate(model))(out_of_range=out_of_range, **settings)
         self.exact = None if is_exact or not audit_every else HDRVDP2(out_of_range=out_of_range, **settings)
+        self.data_range, self.channels = _takes(self.metric.settings)
         self.audit_every, self.calls = audit_every, 0
         self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
 
@@ -127,7 +136,7 @@ class VDPLoss(nn.Module):
             For images that are no float tensors, do not fit, or hold NaN; for a reference in another unit.
         """
         settings = self.metric.settings_for(**overrides)
-        test, reference = _as_tensors(test, reference)
+        test, reference = as_tensors(test, reference)
         checks.check_pair(test, reference)
         if settings.engine != "torch":
             raise ValueError(
@@ -162,20 +171,12 @@ def _surrogate(model: str | Path):
     return lambda **settings: zoo.load(model, **settings)
 
 
-def _chosen(value: str, choices: dict, name: str) -> str:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    return value
-
-
-def _as_tensors(test, reference) -> tuple[Tensor, Tensor]:
-    for image, name in ((test, "test"), (reference, "reference")):
-        if not isinstance(image, Tensor):
-            raise TypeError(
-                f"{name} must be a torch tensor (N, C, H, W), got {type(image).__name__}; a loss takes no arrays"
-            )
-    # Under autocast a network's output is shorter than its target: both are computed in float32.
-    return checks.as_images(test, "test")[0], checks.as_images(reference, "reference")[0]
+def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:
+    """Range and numbers of channels of the images."""
+    display = settings.code_display()
+    is_light = display is None or display.curve == "linear"
+    is_grey = settings.encoding == "luminance" or (display is not None and display.primaries == "grey")
+    return (0.0, math.inf if is_light else 1.0), (1,) if is_grey else (3,)
 
 
 def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:

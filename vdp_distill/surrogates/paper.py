@@ -1,4 +1,4 @@
-"""Surrogates: the chained networks of Ak and Le Callet 2019, one for each early stage of the metric.
+"""The chained networks of Ak and Le Callet 2019, one for each early stage of the metric.
 
 Source: Ak and Le Callet 2019, section 2.2 and figure 1; where the text is silent (widths, kernels, strides, the
 normalisation of light, the padding) a field of :class:`ChainConfig` says what is taken.
@@ -17,6 +17,7 @@ Light is log10 cd/m2 divided by 4, responses are JND divided by 100, so that eac
 know neither the pixels per degree nor the display: that is the paper's design, and its limit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -140,6 +141,16 @@ class Chain(nn.Module):
         responses, around = self.photoreceptors((scattered, around))
         masked, _ = self.luminance_masking((responses, around))
         return ChainOutput(*(stage[..., :height, :width] for stage in (scattered, responses, masked)))
+
+    def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """An input to know the network by."""
+        channels = self.config.channels
+        light = torch.rand(1, channels, height, width, generator=generator)
+        return {"light": light, "surround": torch.full((1, channels, 1, 1), -0.25)}
+
+    def see_golden(self, inputs: Mapping[str, Tensor]) -> ChainOutput:
+        """Output for :meth:`golden_input`."""
+        return self(inputs["light"], inputs["surround"])
 
     def retina(self, light_cdm2: Tensor, surround_cdm2: Tensor) -> Retina:
         """What :func:`vdp_distill.pipeline.retina` gives, imitated; the same units, the same dtype as the light."""

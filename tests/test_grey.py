@@ -1,0 +1,56 @@
+"""One plane of light against the metric's own optics and retina."""
+
+import pytest
+import torch
+
+from vdp_distill import HDRVDP2
+from vdp_distill.pipeline import Pair
+from vdp_distill.receptors import display_matrix
+from vdp_distill.settings import Settings
+from vdp_distill.surrogates import grey
+
+MATRIX = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
+
+
+def light(*size, seed=0):
+    """Smooth grey light of 1 to 100 cd/m2 with a fine texture, test and reference."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 1, 5, 5, generator=generator, dtype=torch.float64)
+    smooth = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0, 1)
+    reference = 10 ** (2 * smooth).expand(-1, 3, -1, -1)
+    noise = torch.randn(1, 1, *size, generator=generator, dtype=torch.float64)
+    return Pair(reference * (1 + 0.02 * noise), reference.clone())
+
+
+def plane_of(lights, every=1, ppd=40.0):
+    shares = grey.receptor_shares(lights.reference, MATRIX)
+    planes = Pair(*(grey.grey_light(side, shares.luminance) for side in lights))
+    surround = 1e-5 * shares.luminance.sum(dim=1).view(-1, 1, 1, 1)
+    luminance = grey.scatter(planes, surround, torch.tensor([ppd], dtype=torch.float64), every)
+    return luminance, grey.respond(luminance, shares)
+
+
+def exact_retina(lights, ppd=40.0):
+    metric = HDRVDP2(encoding="rgb-bt.709", pixels_per_degree=ppd)
+    return metric.retina(lights, Settings.create(encoding="rgb-bt.709", pixels_per_degree=ppd))
+
+
+def test_grey_images_lose_nothing():
+    lights = light(64, 80)
+    luminance, responses = plane_of(lights)
+    exact = exact_retina(lights)
+    # Grey light has the same shares everywhere: what is left is the interpolation of one table in place of three.
+    assert (torch.cat(luminance) / exact.adapting_luminance - 1).abs().max() < 1e-9
+    assert (torch.cat(responses) - exact.achromatic).abs().max() < 1e-3 * exact.achromatic.abs().max()
+
+
+@pytest.mark.parametrize("ppd", [20.0, 45.0, 100.0])
+def test_half_resolution_keeps_low_frequencies(ppd):
+    lights = light(65, 90)
+    full, _ = plane_of(lights, 1, ppd)
+    half, _ = plane_of(lights, 2, ppd)
+    smooth = [torch.nn.functional.avg_pool2d(side.reference, 8) for side in (full, half)]
+    error = (smooth[1] / smooth[0] - 1).abs()
+    # Means of 8 pixels hold next to nothing above a sixteenth of the sampling rate, where the rest at half resolution
+    # makes the filter exact; at the border it lacks the samples outside.
+    assert error[..., 1:-1, 1:-1].max() < 0.02 and error.max() < 0.06

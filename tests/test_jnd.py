@@ -1,0 +1,295 @@
+"""The smallest file that nobody sees: the search, tiles, codecs and metadata, folders, and bad input."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from skimage import data
+
+from vdp_distill import hdrvdp2
+from vdp_distill.criterion import STRICT, Criterion
+from vdp_distill.io import write_image
+from vdp_distill.jnd import FITTED_DISPLAY, JND, Point, find_jnd, lowest_invisible
+from vdp_distill.jnd_files import CODECS, codec_named, read_picture
+from vdp_distill.jnd_folders import COLUMNS, find_jnd_folder
+from vdp_distill.jnd_judge import Judge, judging, tiles_of
+from vdp_distill.jnd_output import default_out, describe, plot_curve, save
+
+EASY = Criterion(threshold=30.0, slope=1.4, area_deg=1.0, exponent=4.0, name="easy")
+JPEG = CODECS["jpeg"]
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return data.astronaut()[60:124, 180:260].copy()
+
+
+@pytest.fixture(scope="module")
+def found(photograph):
+    return find_jnd(photograph, pixels_per_degree=60)
+
+
+def test_the_file_is_judged_as_the_metric_judges_it(photograph):
+    """Under the strict criterion P is P_det of the file that came out."""
+    found = find_jnd(photograph, pixels_per_degree=60, model="exact")
+    shown = np.asarray(Image.open(io.BytesIO(found.data)).convert("RGB"))
+    pair = [(codes / np.float32(255)).astype(np.float32) for codes in (shown, photograph)]
+    expected = hdrvdp2(*pair, display=FITTED_DISPLAY, pixels_per_degree=60)
+    assert abs(found.P - float(expected.P_det)) < 1e-4 and found.P <= 0.5
+
+
+def test_it_is_the_smallest_that_is_not_seen(found):
+    """The quality below was tried and is seen; those above were tried and are not."""
+    curve = {point.quality: point for point in found.curve}
+    assert found.P <= 0.5 and curve[found.quality].bytes == len(found.data)
+    assert found.quality == 1 or curve[found.quality - 1].P > 0.5
+    assert all(point.P <= 0.5 for point in found.curve if point.quality > found.quality)
+    assert found.settings["model"] == "people-v1" and found.settings["pixels_per_degree"] == 60
+
+
+def test_a_stricter_share_costs_bytes(photograph, found):
+    assert find_jnd(photograph, pixels_per_degree=60, p=0.1).quality > found.quality
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(4.0, 25), (100.0, 1), (1.0, 100), (0.5, None)])
+def test_search_on_a_falling_curve(wanted, expected):
+    assert lowest_invisible(lambda quality: 100 / quality, 1, 100, wanted, start=36) == expected
+
+
+def test_search_costs_few_looks():
+    looks = set()
+
+    def visibility(quality):
+        looks.add(quality)
+        return math.exp(5 - 0.06 * quality)
+
+    assert lowest_invisible(visibility, 1, 100, 3.0, start=36) == math.ceil((5 - math.log(3)) / 0.06)
+    assert len(looks) <= 7  # bisection of 100 takes 7, and the two neighbours come on top
+
+
+def test_search_goes_above_a_quality_that_is_worse_than_the_one_below():
+    """31 is seen, though 30 is not: nobody wants the file at 30."""
+    visibility = {quality: 2.0 if quality < 30 or quality == 31 else 0.5 for quality in range(1, 101)}
+    assert lowest_invisible(visibility.__getitem__, 1, 100, 1.0, start=60) in (32, 33)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_search_on_a_rough_curve_ends_where_three_are_invisible(seed):
+    noise = np.random.default_rng(seed).normal(0, 0.3, 101)
+    rough = {quality: math.exp(4 - 0.08 * quality + noise[quality]) for quality in range(1, 101)}
+    found = lowest_invisible(rough.__getitem__, 1, 100, 1.0, start=36)
+    assert all(rough[quality] <= 1 for quality in range(found, min(found + 3, 101)))
+
+
+@pytest.mark.parametrize("size", [(40, 50), (1080, 1920), (2000, 3001), (3000, 4000), (513, 9000)])
+def test_tiles_cover_a_picture_once(size):
+    covered = np.zeros(size, np.uint8)
+    tiles = tiles_of(*size)
+    for tile in tiles:
+        covered[tile.box][tile.core] += 1
+    assert (covered == 1).all() and sum(tile.pixels for tile in tiles) == covered.size
+    assert len({covered[tile.box].shape for tile in tiles}) == 1  # one size, so that filters are made once
+
+
+def test_tiles_judge_as_the_whole_picture_does(monkeypatch):
+    reference = data.astronaut()[40:240, 120:380]
+    codes = reference.astype(np.float32) / 255
+    picture = read_picture(reference, JPEG)
+    shown = picture.shown(picture.encode(JPEG, 30))
+    metric, _ = judging("exact", display=FITTED_DISPLAY, pixels_per_degree=30)
+    visibilities = {}
+    for pixels in (10**6, 10**4):
+        monkeypatch.setattr("vdp_distill.jnd_judge.WHOLE_PIXELS", pixels)
+        monkeypatch.setattr("vdp_distill.jnd_judge.TILE_PIXELS", 128)
+        judge = Judge(metric, EASY, 30, codes)
+        visibilities[len(judge.tiles)] = judge.visibility(judge.energies(shown))
+    whole, tiled = visibilities.values()
+    # The margins hide the picture beyond them from the low bands, and areas across seams are not looked at.
+    assert len(visibilities) == 2 and tiled == pytest.approx(whole, rel=0.15)
+
+
+def test_a_large_picture_is_searched_on_some_tiles_and_checked_on_all(monkeypatch):
+    monkeypatch.setattr("vdp_distill.jnd_judge.WHOLE_PIXELS", 10**4)
+    monkeypatch.setattr("vdp_distill.jnd_judge.TILE_PIXELS", 80)
+    found = find_jnd(data.astronaut()[40:200, 120:280], pixels_per_degree=60)
+    chosen = next(point for point in found.curve if point.quality == found.quality)
+    assert chosen.whole and found.P <= 0.5
+    assert any("judged on all of them" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("codec", ["webp", "avif"])
+def test_other_codecs(codec, photograph):
+    known = codec_named(codec)
+    found = find_jnd(photograph, codec, pixels_per_degree=60, criterion=EASY)
+    image = Image.open(io.BytesIO(found.data))
+    assert image.format == known.name and image.size == (80, 64)
+    assert found.P <= 0.5 and len(found.data) < photograph.size / 4
+
+
+def with_metadata(folder, suffix, image, **more):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = folder / f"picture{suffix}"
+    image.save(path, exif=exif.tobytes(), icc_profile=profile, **more)
+    return path, profile
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+def test_metadata_is_kept(codec, photograph, tmp_path):
+    path, profile = with_metadata(tmp_path, ".png", Image.fromarray(photograph))
+    picture = read_picture(path, CODECS[codec])
+    image = Image.open(io.BytesIO(picture.encode(CODECS[codec], 60)))
+    assert image.getexif()[0x010E] == "a description" and image.getexif()[0x0112] == 6
+    assert image.info["icc_profile"] == profile and image.size == (80, 64)
+    assert any("orientation is kept" in note for note in picture.notes)
+
+
+@pytest.mark.parametrize(("codec", "mode", "note"), [("jpeg", "RGB", "over white"), ("webp", "RGBA", "kept")])
+def test_transparency(codec, mode, note, photograph, tmp_path):
+    cover = np.full((64, 80, 1), 255, np.uint8)
+    cover[:, :40] = 0
+    Image.fromarray(np.concatenate([photograph, cover], axis=2)).save(tmp_path / "p.png")
+    picture = read_picture(tmp_path / "p.png", CODECS[codec])
+    assert picture.image.mode == mode and any(note in text for text in picture.notes)
+    assert (picture.codes[:, :40] == 1).all() and not (picture.codes[:, 40:] == 1).all()
+    assert picture.shown(picture.encode(CODECS[codec], 90)).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_are_judged_with_all_of_them(suffix, photograph, tmp_path):
+    deep = photograph.astype(np.uint16) * 257 + 100
+    deep = np.minimum(deep, 65535).astype(np.uint16)
+    write_image(tmp_path / f"p{suffix}", deep)
+    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
+    np.testing.assert_array_equal(picture.codes, deep.astype(np.float32) / np.float32(65535))
+    assert picture.image.mode == "RGB" and any("more than 8 bits" in note for note in picture.notes)
+
+
+def test_a_wide_profile_is_kept_and_judged_as_it_shows(photograph, tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    Image.fromarray(photograph).save(tmp_path / "p.png", icc_profile=b"no profile")
+    picture = read_picture(tmp_path / "p.png", JPEG)
+    assert any("cannot be read" in note for note in picture.notes) and lab is not None
+    np.testing.assert_allclose(picture.codes, photograph / np.float32(255), atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
+def test_other_modes(mode, photograph, tmp_path):
+    suffix = ".jpg" if mode == "CMYK" else ".png"
+    Image.fromarray(photograph).convert(mode).save(tmp_path / f"p{suffix}")
+    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
+    assert picture.codes.shape == (64, 80, 3) and picture.image.mode in ("L", "RGB")
+    assert picture.shown(picture.encode(JPEG, 90)).shape == (64, 80, 3)
+
+
+def test_output(found, tmp_path):
+    original = tmp_path / "photo.png"
+    original.write_bytes(b"the original")
+    with pytest.raises(FileExistsError, match="writes over nothing"):
+        save(found, original)
+    assert original.read_bytes() == b"the original"
+    out = save(found, default_out(original, "jpeg"))
+    assert out.name == "photo-jnd.jpg" and out.read_bytes() == found.data
+    text = describe(found, 10**6)
+    assert f"quality {found.quality}" in text and "people-v1" in text and text.count("\n") > len(found.curve)
+    assert Image.open(plot_curve(found, tmp_path / "curve.png", "photo")).size[0] > 500
+
+
+def test_a_curve_that_rises_is_said():
+    points = (Point(10, 100, 0.6), Point(11, 110, 0.7), Point(12, 120, 0.4))
+    risen = JND(12, b"", 0.4, points, "jpeg", (), {"p": 0.5, "model": "exact", "pixels_per_degree": 60})
+    assert not risen.falls and "does not fall with every step" in describe(risen)
+
+
+BAD = {
+    "share": ({"p": 1.0}, "between 0 and 1"),
+    "codec": ({"codec": "gif"}, "codec must be one of jpeg, webp, avif"),
+    "model": ({"model": "vdp-fats"}, "released model"),
+    "criterion": ({"criterion": "none.toml"}, "criterion must be"),
+    "display": ({"display": "standard_4"}, "did you mean"),
+    "unreachable": ({"model": "exact", "p": 1e-9}, "raise p, choose another codec"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case, photograph):
+    options, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        find_jnd(photograph, **options)
+
+
+def test_bad_pictures(photograph, tmp_path):
+    with pytest.raises(ValueError, match="at least 17 pixels"):
+        find_jnd(photograph[:16])
+    with pytest.raises(ValueError, match="must lie in 0..1"):
+        find_jnd(photograph.astype(np.float32))
+    with pytest.raises(FileNotFoundError, match="no picture"):
+        find_jnd(tmp_path / "none.png")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(ValueError, match="cannot read"):
+        find_jnd(tmp_path / "text.png")
+    write_image(tmp_path / "light.hdr", photograph.astype(np.float32))
+    with pytest.raises(ValueError, match="holds light"):
+        find_jnd(tmp_path / "light.hdr")
+
+
+def test_a_codec_that_pillow_lacks(monkeypatch):
+    monkeypatch.setattr("vdp_distill.jnd_files.features.check", lambda name: name == "jpg")
+    with pytest.raises(ValueError, match="built without AVIF.*choose among jpeg"):
+        codec_named("avif")
+
+
+@pytest.fixture
+def folder(tmp_path, photograph):
+    originals = tmp_path / "originals"
+    (originals / "deeper").mkdir(parents=True)
+    Image.fromarray(photograph).save(originals / "a.png")
+    Image.fromarray(photograph[:40, :50]).save(originals / "a.bmp")
+    Image.fromarray(photograph[::-1]).save(originals / "deeper" / "b.png")
+    (originals / "broken.png").write_bytes((originals / "a.png").read_bytes()[:300])
+    return originals
+
+
+def test_a_folder(folder, tmp_path):
+    options = {"criterion": "strict", "p": 0.9, "pixels_per_degree": 90}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    report = find_jnd_folder(folder, tmp_path / "out", **options)
+    files = {row["picture"]: row["file"] for row in report.rows}
+    assert files == {"a.bmp": "a.bmp.jpg", "a.png": "a.png.jpg", "broken.png": "", "deeper/b.png": "deeper/b.jpg"}
+    assert [row["picture"] for row in report.failed] == ["broken.png"] and "broken.png" in str(report)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with open(report.table, newline="") as file:
+        assert tuple(csv.DictReader(file).fieldnames) == COLUMNS
+
+    # A second run makes what is missing, and only that.
+    kept = tmp_path / "out" / "a.png.jpg"
+    (tmp_path / "out" / "deeper" / "b.jpg").unlink()
+    stamp = kept.stat().st_mtime_ns
+    Image.open(folder / "a.png").save(folder / "broken.png")
+    made = []
+    again = find_jnd_folder(
+        folder, tmp_path / "out", progress=lambda rows, total: made.append(total) or rows, **options
+    )
+    assert made == [2] and not again.failed and kept.stat().st_mtime_ns == stamp
+    with pytest.raises(ValueError, match="files of another run"):
+        find_jnd_folder(folder, tmp_path / "out", **{**options, "p": 0.5})
+
+
+def test_folders_that_do_not_fit(folder, tmp_path):
+    with pytest.raises(ValueError, match="another folder than the originals"):
+        find_jnd_folder(folder, folder)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        find_jnd_folder(tmp_path / "none", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="holds no pictures"):
+        find_jnd_folder(tmp_path / "empty", tmp_path / "out")
+
+
+def test_names_of_models(photograph):
+    metric, criterion = judging("exact", encoding="sRGB-display", pixels_per_degree=60)
+    assert criterion is STRICT and type(metric).__name__ == "HDRVDP2"
+    assert judging(encoding="sRGB-display", pixels_per_degree=60)[1].name == "people-v1"

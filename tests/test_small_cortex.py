@@ -1,0 +1,127 @@
+"""The small cortex: the metric's own where nothing is spared, and laws that hold whatever is learnt."""
+
+import pytest
+import torch
+
+from vdp_distill import HDRVDP2
+from vdp_distill.pipeline import Pair
+from vdp_distill.receptors import display_matrix
+from vdp_distill.surrogate_metric import SmallVDP
+from vdp_distill.surrogates.cortex import CortexConfig
+from vdp_distill.surrogates.vision import SmallVision
+
+CORTEX = CortexConfig()
+FAST = CortexConfig(kind="fast", reduced_levels=2, signal_every=2, scatter_every=2, joint_masking=True)
+BOTH = pytest.mark.parametrize("config", [CORTEX, FAST], ids=["cortex", "fast"])
+VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+
+
+def pair(*size, noise=0.03, seed=0, batch=1):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(batch, 3, 6, 6, generator=generator, dtype=torch.float64)
+    reference = torch.nn.functional.interpolate(coarse, size=size, mode="bicubic").clamp(0.1, 0.9)
+    test = reference + noise * torch.randn(batch, 3, *size, generator=generator, dtype=torch.float64)
+    return test.clamp(0, 1), reference
+
+
+def metric(config, **settings):
+    return SmallVDP(SmallVision(config).double(), **VIEWING, **settings)
+
+
+@BOTH
+def test_identical_images_are_not_seen(config):
+    _, reference = pair(50, 61)
+    result = metric(config)(reference, reference)
+    assert float(result.C_max) == 0 and float(result.P_det) == 0 and float(result.Q) == 100
+
+
+def test_before_training_it_is_near_the_metric():
+    images = pair(96, 128)
+    exact, small = (float(made(*images).C_max) for made in (HDRVDP2(**VIEWING), metric(CORTEX)))
+    # Filters cut from 17 taps to 9 and masking at every second pixel: within a fifth of a decade.
+    assert abs(torch.tensor(small / exact).log10()) < 0.2
+
+
+@BOTH
+def test_more_noise_is_seen_more(config):
+    seen = [float(metric(config)(*pair(64, 64, noise=noise)).C_max) for noise in (0.005, 0.01, 0.02, 0.04)]
+    assert seen == sorted(seen) and seen[0] > 0
+
+
+@BOTH
+def test_a_batch_is_its_pairs(config):
+    test, reference = pair(48, 56, batch=3)
+    ppd = torch.tensor([20.0, 45.0, 90.0], dtype=torch.float64)
+    whole = metric(config)(test, reference, pixels_per_degree=ppd)
+    for k in range(3):
+        own = slice(k, k + 1)
+        single = metric(config)(test[own], reference[own], pixels_per_degree=float(ppd[k]))
+        # float64; the sums of a batch are taken in another order.
+        assert torch.allclose(whole.C_map[own], single.C_map, rtol=1e-9, atol=1e-12)
+        assert torch.allclose(whole.Q[own], single.Q, rtol=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize("size", [(32, 32), (33, 47), (40, 130)])
+def test_any_size_from_32(config, size):
+    result = metric(config)(*pair(*size))
+    assert result.P_map.shape == (1, 1, *size) and bool(result.C_map.isfinite().all())
+
+
+@BOTH
+def test_the_gradient_is_the_derivative(config):
+    vision = SmallVision(config).double()
+    test, reference = (100 * image for image in pair(34, 36))
+    matrix = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
+    around, ppd = torch.full((1, 3, 1, 1), 10.0, dtype=torch.float64), torch.tensor([30.0], dtype=torch.float64)
+    direction = torch.randn(test.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def log_contrast(step):
+        seen = vision(Pair(test + step * direction, reference), matrix, around, ppd)
+        return seen.contrast_map.sum().log1p()
+
+    step = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(log_contrast(step), step)
+    apart = (log_contrast(1e-5) - log_contrast(-1e-5)).detach() / 2e-5
+    # Central difference: its own error is of the order of the step's square, the table's kinks are rarely crossed.
+    assert torch.allclose(slope, apart, rtol=1e-4)
+
+
+@BOTH
+def test_the_gradient_is_finite_everywhere(config):
+    test, reference = pair(40, 40)
+    test = reference.clone().requires_grad_()
+    metric(config)(test, reference).C_map.sum().backward()
+    assert bool(test.grad.isfinite().all())
+
+
+def test_it_follows_display_and_geometry():
+    images = pair(64, 64, noise=0.02)
+    small = metric(CORTEX)
+    seen = {ppd: float(small(*images, pixels_per_degree=ppd).C_max) for ppd in (30.0, 90.0)}
+    exact = {ppd: float(HDRVDP2(**VIEWING)(*images, pixels_per_degree=ppd).C_max) for ppd in (30.0, 90.0)}
+    assert (seen[30.0] > seen[90.0]) == (exact[30.0] > exact[90.0])
+    assert float(small(*images, rgb_display="crt").C_max) != float(small(*images).C_max)
+
+
+@pytest.mark.parametrize("option", [{"masking": False}, {"mtf": False}, {"keep_stages": True}, {"engine": "octave"}])
+def test_what_it_cannot_follow_is_refused(option):
+    with pytest.raises(ValueError, match="takes no other"):
+        metric(CORTEX, **option)(*pair(40, 40))
+
+
+def test_out_of_domain_is_said_once_or_refused():
+    images = pair(40, 40)
+    small = metric(CORTEX)
+    with pytest.warns(UserWarning, match="pixels_per_degree 15 to 120, got 200"):
+        small(*images, pixels_per_degree=200.0)
+    small(*images, pixels_per_degree=200.0)
+    strict = SmallVDP(SmallVision(CORTEX).double(), strict=True, **VIEWING)
+    with pytest.raises(ValueError, match="pixels_per_degree"):
+        strict(*images, pixels_per_degree=200.0)
+
+
+@pytest.mark.parametrize("field", ["reduced_levels", "signal_every", "scatter_every"])
+def test_a_wrong_shape_is_refused(field):
+    with pytest.raises(ValueError, match=field):
+        CortexConfig(**{field: 0})

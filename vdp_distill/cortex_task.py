@@ -1,0 +1,109 @@
+"""What a small visual system is trained and judged by: the metric's answer to each pair."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vdp_distill import detection
+from vdp_distill.pipeline import Pair
+from vdp_distill.training_tasks import ErrorColumn, Task
+
+__all__ = ["CortexTask"]
+
+FIELDS = (
+    "light/test",
+    "light/reference",
+    "conditions/pixels_per_degree",
+    "conditions/surround_cdm2",
+    "conditions/emission",
+    "samples/index",
+    "sum_S",
+    "P_det",
+    "P_map",
+    "Q",
+)
+
+LEAST_CONTRAST = 1e-3
+"""Contrast that nobody sees: log contrast is that of the sum with it."""
+
+JUDGED = (1e-2, 1e5)
+"""Range of the sum of S in which the error of log contrast is stated."""
+
+NEAR_THRESHOLD = (0.02, 0.98)
+"""Range of P_det in which its error is stated."""
+
+LARGEST_ERROR = 2.0
+"""log10 units: from here on one pair's error counts linearly."""
+
+WEIGHTS = (1.0, 1.0, 1.0, 0.1)
+"""Of log contrast, P_det, P_map and Q in the loss."""
+
+GAIN_RATE = 25.0
+"""Learning rate of the gains over that of the filters' taps, which are some hundredths."""
+
+
+class CortexTask(Task):
+    """Distil the metric into a :class:`vdp_distill.surrogates.vision.SmallVision`.
+
+    The loss of a pair: the square of its error in log10 of the sum of S (over 2 units, linear), the errors of P_det and
+    of the mean of P_map, and a tenth of that of Q.
+    """
+
+    columns = (
+        ErrorColumn("log10_contrast", "log10 of the sum of S", "log10", is_square=True),
+        ErrorColumn("P_det", "P_det near threshold", "probability"),
+        ErrorColumn("P_map", "P_map", "probability"),
+        ErrorColumn("Q", "Q", "Q", is_square=True),
+    )
+    about = "Predicts what HDR-VDP 2.2 predicts for a pair of images: the map of contrast, P_map, P_det, C_max and Q."
+    limits = "One plane of light stands for all receptors: differences of colour alone are its weak side."
+    loss_unit = "weighted sum of errors"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return FIELDS
+
+    def losses(self, module: Callable, batch: Mapping[str, Tensor]) -> Tensor:
+        return self.evaluate(module, batch)[0]
+
+    def errors(self, module: Callable, batch: Mapping[str, Tensor]) -> Tensor:
+        return self.evaluate(module, batch)[1]
+
+    def evaluate(self, module: Callable, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        seen = module(*_inputs(batch))
+        total = seen.contrast_map.sum(dim=(1, 2, 3))
+        contrast = _log10(total) - _log10(batch["sum_S"])
+        detected = (detection.probability(total) - batch["P_det"]).abs()
+        probability = detection.probability(detection.pool_contrast(seen.contrast_map))
+        mapped = (probability - batch["P_map"]).abs().mean(dim=(1, 2, 3))
+        quality = seen.quality - batch["Q"]
+        zero = torch.zeros_like(quality)
+        capped = 2 * F.huber_loss(contrast, zero, reduction="none", delta=LARGEST_ERROR)
+        losses = torch.stack([capped, detected, mapped, F.smooth_l1_loss(quality, zero, reduction="none")], dim=1)
+        judged = [_within(contrast.square(), batch["sum_S"], JUDGED), _within(detected, batch["P_det"], NEAR_THRESHOLD)]
+        return losses * losses.new_tensor(WEIGHTS), torch.stack([*judged, mapped, quality.square()], dim=1)
+
+    def parameter_groups(self, network: nn.Module, training) -> list[dict]:
+        taps = [value for value in network.parameters() if value.ndim == 3]
+        gains = [value for value in network.parameters() if value.ndim < 3]
+        rate = training.learning_rate
+        return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE * rate}]
+
+
+def _inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:
+    """Light, matrix, surround and pixels per degree of a batch, as the network takes them."""
+    light = Pair(batch["light/test"], batch["light/reference"])
+    surround = batch["conditions/surround_cdm2"][:, :, None, None]
+    return light, batch["conditions/emission"], surround, batch["conditions/pixels_per_degree"]
+
+
+def _log10(contrast: Tensor) -> Tensor:
+    return (contrast + LEAST_CONTRAST).log10()
+
+
+def _within(error: Tensor, value: Tensor, bounds: tuple[float, float]) -> Tensor:
+    """Errors where a value lies within bounds, NaN elsewhere."""
+    low, high = bounds
+    return torch.where((value > low) & (value < high), error, torch.nan)

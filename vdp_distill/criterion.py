@@ -1,0 +1,290 @@
+"""The criterion of people: from the contrast that the metric sees to the share of people who say that they see it.
+
+HDR-VDP's P_det is that of somebody who searches every pixel: it adds up the whole image, so that a larger picture is
+more visible for its size alone, and its threshold is that of faint patterns on a uniform ground. People who look at
+photographs judge what is before their eye, and stop seeing above that threshold. The criterion adds contrast up over
+areas of the fovea's size, takes a power mean over them, and puts one sensitivity and one slope after it:
+
+    P = 1 - 0.5^((V / threshold)^slope)
+
+which at ``threshold=1, slope=1`` and without areas is P_det itself.
+
+From the viewing distance that a threshold was fitted at to others: what people want above the threshold of detection is
+a contrast on the screen, not a multiple of that threshold (the law of Kulikowski 1976, Vision Research 16, 1419: seen
+contrast is contrast less its threshold). In units of the threshold it grows where the eye is keener, nearer by.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import brentq, minimize
+from torch import Tensor
+from torch.nn import functional as F
+
+from vdp_distill.metric import Result
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
+
+__all__ = [
+    "Criterion",
+    "PEOPLE",
+    "STRICT",
+    "calibrate",
+    "calibrate_to_marginals",
+    "contrast_of",
+    "criterion_names",
+    "load_criterion",
+    "threshold_quality",
+]
+
+PEOPLE = "people-v1"
+"""The released criterion."""
+
+LOG_SLOPES = (math.log(0.05), math.log(50.0))
+"""Where a slope is looked for."""
+
+SLOPE_OF_CONTRAST = DEFAULT_PARAMETERS.psychometric_slope
+"""V grows with this power of contrast, as the metric's S does."""
+
+STEPS_PER_AREA = 4
+"""Areas overlap: each begins a quarter of its side after the one before."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What people add to the metric.
+
+    Parameters
+    ----------
+    threshold
+        Visibility V at which half of the people see a difference at ``fitted_ppd``.
+    slope
+        Of log V to probability: how much people differ.
+    area_deg
+        Side of the square areas that contrast is summed over, in degrees of visual angle; 0 for the whole image and no
+        power mean: V is C_max.
+    exponent
+        Of the power mean over areas: 1 for the mean, infinity for the worst.
+    fitted_ppd, growth
+        Pixels per degree of the fit, and the power of their ratio that the contrast wanted above the threshold of
+        detection grows with; 0 for one threshold at every distance.
+    name
+        For records.
+
+    Examples
+    --------
+    >>> STRICT.probability(torch.tensor([1.0]), pixels_per_degree=60)
+    tensor([0.5000])
+    """
+
+    threshold: float = 1.0
+    slope: float = 1.0
+    area_deg: float = 0.0
+    exponent: float = 1.0
+    fitted_ppd: float = 90.0
+    growth: float = 0.0
+    name: str = "strict"
+
+    def __post_init__(self):
+        if not min(self.threshold, self.slope) > 0 or not self.area_deg >= 0 or not self.exponent >= 1:
+            raise ValueError(
+                "a criterion needs a positive threshold and slope, area_deg of at least 0 and an exponent of at least "
+                f"1, got {self.threshold}, {self.slope}, {self.area_deg} and {self.exponent}"
+            )
+
+    def energy(self, contrast: Tensor, pixels_per_degree: float, pixels: int | None = None) -> Tensor:
+        """Mean of what is pooled, (N,): that of an image is the mean of its parts', weighted by their pixels.
+
+        Parameters
+        ----------
+        contrast
+            :func:`contrast_of` an image or of a part of one.
+        pixels_per_degree
+            That the images are seen at.
+        pixels
+            Of the whole image, where ``contrast`` is a part of it.
+        """
+        if self.area_deg == 0:
+            return contrast.mean(dim=(1, 2, 3)) * (pixels or contrast[0].numel())
+        return (areas(contrast, pixels_per_degree, self.area_deg) ** self.exponent).mean(dim=(1, 2, 3))
+
+    def visibility(self, energy: Tensor) -> Tensor:
+        """V of an image from its :meth:`energy`."""
+        return energy ** (1 / self.exponent)
+
+    def threshold_at(self, pixels_per_degree: float) -> float:
+        """V at which half of the people see a difference, at other pixels per degree."""
+        above = self.threshold ** (1 / SLOPE_OF_CONTRAST) - 1
+        if above <= 0:
+            return self.threshold
+        return (1 + above * (self.fitted_ppd / pixels_per_degree) ** self.growth) ** SLOPE_OF_CONTRAST
+
+    def probability(self, visibility: Tensor, pixels_per_degree: float) -> Tensor:
+        """Share of people who see a difference, from its visibility V."""
+        ratio = visibility / self.threshold_at(pixels_per_degree)
+        return -torch.expm1(-math.log(2) * ratio**self.slope)
+
+    def visibility_at(self, p: float, pixels_per_degree: float) -> float:
+        """V at which a share ``p`` of the people sees a difference."""
+        return self.threshold_at(pixels_per_degree) * (-math.log2(1 - p)) ** (1 / self.slope)
+
+    def judge(self, result: Result, pixels_per_degree: float) -> Tensor:
+        """Share of people who see a difference, (N,), from a whole image's result."""
+        visibility = self.visibility(self.energy(contrast_of(result), pixels_per_degree))
+        return self.probability(visibility, pixels_per_degree)
+
+
+STRICT = Criterion()
+"""The metric's own: P_det."""
+
+
+def contrast_of(result: Result) -> Tensor:
+    """Contrast before the metric's own pooling, S, (N, 1, H, W), whose sum over the image is C_max."""
+    total = result.C_map.sum(dim=(1, 2, 3), keepdim=True)
+    return result.C_map * (result.C_max.view(-1, 1, 1, 1) / total.clamp(min=torch.finfo(total.dtype).tiny))
+
+
+def areas(contrast: Tensor, pixels_per_degree: float, area_deg: float) -> Tensor:
+    """Contrast summed over overlapping square areas, (N, 1, rows, columns); 1 is the threshold of what lies in one."""
+    step = max(1, round(area_deg * pixels_per_degree / STEPS_PER_AREA))
+    window = [min(STEPS_PER_AREA * step, length) for length in contrast.shape[2:]]
+    return F.avg_pool2d(contrast, window, step) * math.prod(window)
+
+
+def criterion_names() -> list[str]:
+    """Released criteria."""
+    return sorted(path.parent.name for path in models_folder().glob("*/criterion.toml"))
+
+
+def load_criterion(name: str | Path) -> Criterion:
+    """A criterion by name, or from a file.
+
+    Parameters
+    ----------
+    name
+        ``"strict"``, a released one (:func:`criterion_names`), a folder that holds ``criterion.toml``, or such a file.
+
+    Raises
+    ------
+    ValueError
+        For a name or file that is none.
+
+    Examples
+    --------
+    >>> load_criterion("strict") == STRICT
+    True
+    """
+    if str(name) == STRICT.name:
+        return STRICT
+    released = {found: models_folder() / found for found in criterion_names()}
+    path = released.get(str(name), Path(name))
+    path = path / "criterion.toml" if path.is_dir() else path
+    if not path.is_file():
+        hint = nearest(str(name), ["strict", *released])
+        raise ValueError(f"criterion must be 'strict', a released one, or a criterion.toml, got {str(name)!r}; {hint}")
+    return from_table(Criterion, read_toml(path).get("criterion", {}), f"{path}, [criterion]")
+
+
+def calibrate(
+    visibility: Sequence[float], seen: Sequence[float], observers: int = 30, *, like: Criterion, name: str = "own"
+) -> Criterion:
+    """Threshold and slope that make people's answers most likely.
+
+    Parameters
+    ----------
+    visibility
+        V of every pair, as ``like`` pools it.
+    seen
+        Share of the observers who saw a difference.
+    observers
+        How many they were: the share is taken as binomial.
+    like
+        Where the pooling comes from.
+    name
+        Of the new criterion.
+
+    Raises
+    ------
+    ValueError
+        For shares outside 0..1, or answers that are all alike, from which nothing can be fitted.
+    """
+    visibility, seen = np.asarray(visibility, np.float64), np.asarray(seen, np.float64)
+    if visibility.shape != seen.shape or not ((seen >= 0) & (seen <= 1)).all():
+        raise ValueError(f"seen must be a share in 0..1 for each of {visibility.size} visibilities")
+    if seen.min() == seen.max():
+        raise ValueError(f"every pair has the share {seen.min():g}; a threshold needs pairs that differ")
+    logarithm = np.log(np.maximum(visibility, np.finfo(np.float64).tiny))
+
+    def unlikelihood(fitted):
+        strength = np.log(2) * np.exp(np.clip(np.exp(fitted[1]) * (logarithm - fitted[0]), -60, 60))
+        log_seen = np.log(-np.expm1(-strength))
+        return -observers * float((seen * log_seen - (1 - seen) * strength).sum())
+
+    middle = (
+        float(np.median(logarithm[(seen > 0) & (seen < 1)])) if ((seen > 0) & (seen < 1)).any() else logarithm.mean()
+    )
+    found = minimize(unlikelihood, [middle, 0.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9})
+    return replace(like, threshold=math.exp(found.x[0]), slope=math.exp(found.x[1]), name=name)
+
+
+def calibrate_to_marginals(
+    curves: Sequence[tuple[np.ndarray, np.ndarray]],
+    mean_quality: float,
+    quality_range: float,
+    *,
+    like: Criterion,
+    name: str = "own",
+) -> Criterion:
+    """Threshold and slope that give a set of photographs the mean quality at the threshold that people had on others.
+
+    Parameters
+    ----------
+    curves
+        For each photograph qualities, ascending, and V at each.
+    mean_quality
+        Mean over people's photographs of the quality that half of them tell from the original.
+    quality_range
+        Mean distance between the qualities that three quarters and one quarter of them tell.
+    like, name
+        As for :func:`calibrate`.
+    """
+    if not curves:
+        raise ValueError("a calibration needs the curve of at least one photograph")
+    fallen = [(np.asarray(qualities, np.float64), _falling(values)) for qualities, values in curves]
+
+    def mean_at(log_visibility: float) -> float:
+        return float(np.mean([_quality_at(*curve, log_visibility) for curve in fallen]))
+
+    def width(log_slope: float) -> float:
+        few, most = (middle + math.log(-math.log2(1 - p)) / math.exp(log_slope) for p in (0.25, 0.75))
+        return mean_at(few) - mean_at(most)
+
+    ends = min(values.min() for _, values in fallen), max(values.max() for _, values in fallen)
+    middle = _solved(lambda log_visibility: mean_at(log_visibility) - mean_quality, ends, "mean quality", mean_quality)
+    log_slope = _solved(lambda x: width(x) - quality_range, LOG_SLOPES, "range of qualities", quality_range)
+    return replace(like, threshold=math.exp(middle), slope=math.exp(log_slope), name=name)
+
+
+def threshold_quality(qualities: Sequence[float], visibility: Sequence[float], threshold: float) -> float:
+    """Quality that half of the people tell from the original: above it fewer do at every quality that was measured."""
+    return _quality_at(np.asarray(qualities, np.float64), _falling(visibility), math.log(threshold))
+
+
+def _falling(visibility: Sequence[float]) -> np.ndarray:
+    """Logarithm of V, raised to the largest V of any higher quality: where V rises again, the last rise counts."""
+    logarithm = np.log(np.maximum(np.asarray(visibility, np.float64), np.finfo(np.float64).tiny))
+    return np.maximum.accumulate(logarithm[::-1])[::-1]
+
+
+def _quality_at(qualities: np.ndarray, log_visibility: np.ndarray, wanted: float) -> float:
+    return float(np.interp(-wanted, -log_visibility, qualities))
+
+
+def _solved(function: Callable[[float], float], ends: tuple[float, float], what: str, wanted: float) -> float:
+    if function(ends[0]) * function(ends[1]) > 0:
+        raise ValueError(f"no criterion gives the {what} {wanted:g}: these photographs' curves do not reach it")
+    return float(brentq(function, *ends))

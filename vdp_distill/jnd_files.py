@@ -1,0 +1,258 @@
+"""Pictures for ``jnd``: what is encoded, what it is judged against, and the metadata that goes along.
+
+Pixels are encoded as they are stored, with their profile and EXIF orientation beside them; what is judged is what a
+display would show: colours brought to sRGB where the profile says otherwise, transparency over white.
+"""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image, ImageCms, UnidentifiedImageError, features
+
+from vdp_distill.image_formats import signature
+from vdp_distill.io import read_image
+
+__all__ = ["CODECS", "Codec", "Picture", "codec_named", "read_picture"]
+
+MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
+"""What modes that are not encoded as they are become."""
+
+METADATA = ("exif", "icc_profile", "xmp", "dpi")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a format is written.
+
+    Attributes
+    ----------
+    name
+        Pillow's.
+    suffix
+        Of its files.
+    qualities
+        Lowest and highest.
+    options
+        Besides the quality.
+    alpha
+        Whether it holds transparency.
+    feature
+        What Pillow's build must have for it.
+    """
+
+    name: str
+    suffix: str
+    qualities: tuple[int, int]
+    options: dict
+    alpha: bool = True
+    feature: str | None = None
+
+
+CODECS = {
+    "jpeg": Codec("JPEG", ".jpg", (1, 100), {"optimize": True}, alpha=False, feature="jpg"),
+    "webp": Codec("WEBP", ".webp", (0, 100), {"method": 4, "alpha_quality": 100}, feature="webp"),
+    "avif": Codec("AVIF", ".avif", (0, 100), {"speed": 6}, feature="avif"),
+}
+"""Formats by the name that ``--codec`` takes. Colour is kept at half of the resolution, as each does by default."""
+
+
+def codec_named(name: str) -> Codec:
+    """A codec by name, refused where this Pillow cannot write it."""
+    if name not in CODECS:
+        raise ValueError(f"codec must be one of {', '.join(CODECS)}, got {name!r}")
+    codec = CODECS[name]
+    if not features.check(codec.feature):
+        have = [other for other, known in CODECS.items() if features.check(known.feature)]
+        raise ValueError(
+            f"Pillow {PIL.__version__} was built without {codec.name} here; its wheels from PyPI have it "
+            f"(pip install --force-reinstall 'pillow>=11.3'), or choose among {', '.join(have)}"
+        )
+    return codec
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to be encoded.
+
+    Attributes
+    ----------
+    image
+        What is encoded: 8 bits, mode L, LA, RGB or RGBA, as it is stored.
+    codes
+        What a file is judged against: float32 (H, W, 3) in 0..1, sRGB, with the original's bits.
+    metadata
+        Pillow's arguments for EXIF, ICC profile, XMP and resolution.
+    notes
+        What was changed, a sentence each.
+    """
+
+    image: Image.Image
+    codes: np.ndarray
+    metadata: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def encode(self, codec: Codec, quality: int) -> bytes:
+        """The whole file at a quality, metadata included."""
+        data = io.BytesIO()
+        try:
+            self.image.save(data, codec.name, quality=quality, **codec.options, **self.metadata)
+        except (OSError, ValueError, MemoryError) as error:
+            width, height = self.image.size
+            raise ValueError(f"{codec.name} cannot hold this picture of {width} x {height} pixels: {error}") from error
+        return data.getvalue()
+
+    def shown(self, data: bytes) -> np.ndarray:
+        """What a display shows of an encoded file, as :attr:`codes`."""
+        with Image.open(io.BytesIO(data)) as image:
+            return _shown(image.convert(self.image.mode), self.metadata.get("icc_profile"))[0]
+
+
+def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) -> Picture:
+    """A picture from a file, an array or a Pillow image, made ready for a codec.
+
+    Parameters
+    ----------
+    source
+        Path of an 8 or 16 bit file; array (H, W) or (H, W, 1, 3 or 4), uint8, uint16, or floating point in 0..1; or a
+        Pillow image.
+    codec
+        Where transparency goes if it has none: over white.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For what is missing, no picture, or light rather than code values.
+    """
+    if isinstance(source, np.ndarray):
+        return _prepared(*_from_array(source), {}, (), codec)
+    if isinstance(source, Image.Image):
+        return _prepared(source, None, _metadata(source), (), codec)
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"no picture {path}")
+    kind = signature(path)
+    if kind != "pillow":
+        found = read_image(path, alpha="white", scaled=False)
+        if found.kind == "light":
+            raise ValueError(f"{path} holds light, not code values; jnd encodes pictures of 8 or 16 bits")
+        if found.bits == 16:
+            return _prepared(*_from_array(found.array), _metadata_of(path), found.notes, codec)
+    image = _opened(path)
+    return _prepared(image, None, _metadata(image), _notes(image), codec)
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"cannot read {path} as a picture (cut short, or none?): {error}") from error
+    return image
+
+
+def _notes(image: Image.Image) -> tuple[str, ...]:
+    return ("first of several frames",) if getattr(image, "n_frames", 1) > 1 else ()
+
+
+def _metadata(image: Image.Image) -> dict:
+    found = {name: image.info[name] for name in METADATA if image.info.get(name)}
+    exif = image.getexif()
+    if len(exif) and "exif" not in found:
+        found["exif"] = exif.tobytes()
+    return found
+
+
+def _metadata_of(path: Path) -> dict:
+    """Of a file whose pixels another reader gives; none where Pillow does not know its kind."""
+    try:
+        with Image.open(path) as image:
+            return _metadata(image)
+    except (UnidentifiedImageError, OSError):
+        return {}
+
+
+def _from_array(array: np.ndarray) -> tuple[Image.Image, np.ndarray]:
+    """8 bits to encode, and the code values that they came from."""
+    array = array[..., None] if array.ndim == 2 else array
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ValueError(f"a picture must be (H, W) or (H, W, 1, 3 or 4), got an array of shape {array.shape}")
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        codes = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    else:
+        codes = array.astype(np.float32)
+        if not (codes.min() >= 0 and codes.max() <= 1):
+            raise ValueError(
+                f"a picture of floating point must lie in 0..1, got {codes.min():.4g} to {codes.max():.4g}"
+            )
+    eight = np.rint(codes * 255).astype(np.uint8)
+    return Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight), codes
+
+
+def _prepared(
+    image: Image.Image, codes: np.ndarray | None, metadata: dict, notes: tuple[str, ...], codec: Codec
+) -> Picture:
+    if image.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
+        image, about = _in_srgb(image, metadata["icc_profile"])
+        metadata = {name: value for name, value in metadata.items() if name != "icc_profile"}
+        notes = (*notes, *(note.replace("kept; judged", "replaced: stored") for note in about))
+    image, changed = _in_mode(image, codec)
+    own, about = _shown(image, metadata.get("icc_profile"))
+    notes = (*notes, *changed, *about)
+    if codes is not None and codes.shape[2] in (1, 3) and not about:
+        if np.abs(codes * 255 - np.rint(codes * 255)).max() > 1e-3:
+            notes = (*notes, "more than 8 bits: judged against all of them, stored with 8")
+        own = np.ascontiguousarray(np.broadcast_to(codes, own.shape))
+    if image.getexif().get(0x0112, 1) != 1 or _orientation(metadata) != 1:
+        notes = (*notes, "stored turned, as the original; its EXIF orientation is kept")
+    return Picture(image, own, metadata, notes)
+
+
+def _orientation(metadata: dict) -> int:
+    exif = Image.Exif()
+    exif.load(metadata.get("exif", b""))
+    return exif.get(0x0112, 1)
+
+
+def _in_mode(image: Image.Image, codec: Codec) -> tuple[Image.Image, tuple[str, ...]]:
+    """A picture in a mode that the codec takes, and what that changed."""
+    mode = MODES.get(image.mode, image.mode)
+    if image.mode in ("P", "RGB", "L") and "transparency" in image.info:
+        mode = "RGBA"
+    notes = () if mode == image.mode else (f"{image.mode} converted to {mode}",)
+    image = image if mode == image.mode else image.convert(mode)
+    if image.mode not in ("L", "LA", "RGB", "RGBA"):
+        raise ValueError(f"pictures of mode {image.mode} are not encoded; give 8 or 16 bits of grey or RGB")
+    if image.has_transparency_data and not codec.alpha:
+        return _over_white(image), (*notes, f"transparency blended over white: {codec.name} has none")
+    if image.has_transparency_data:
+        notes = (*notes, "transparency kept, judged over white")
+    return image, notes
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    colour = image.convert("RGBA")
+    blended = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    return blended.convert("L" if image.mode == "LA" else "RGB")
+
+
+def _shown(image: Image.Image, profile: bytes | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Code values as an sRGB display shows them, (H, W, 3) in 0..1, and what was assumed."""
+    image, notes = _over_white(image) if image.has_transparency_data else image, ()
+    if profile:
+        image, notes = _in_srgb(image, profile)
+    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255), notes
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        name = ImageCms.getProfileDescription(own).strip()
+        if "srgb" in name.lower():
+            return image, ()
+        shown = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image, ("its colour profile cannot be read or applied: kept, judged as sRGB",)
+    return shown, (f"colour profile {name!r} kept; judged as it shows on an sRGB display",)

@@ -1,0 +1,74 @@
+"""What ``jnd`` leaves behind: the file, never over an original, and the curve of P as a table and a picture."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from vdp_distill.checkpoints import write_whole
+from vdp_distill.jnd import JND
+from vdp_distill.jnd_files import CODECS
+
+__all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]
+
+
+def default_out(source: str | Path, codec: str) -> Path:
+    """``NAME-jnd.SUFFIX`` beside the original."""
+    source = Path(source)
+    return source.with_name(f"{source.stem}-jnd{CODECS[codec].suffix}")
+
+
+def save(found: JND, out: str | Path) -> Path:
+    """Write the file that was found.
+
+    Raises
+    ------
+    FileExistsError
+        If something stands there already: nothing is ever written over.
+    """
+    out = Path(out)
+    check_free(out)
+    write_whole(out, lambda partial: partial.write_bytes(found.data))
+    return out
+
+
+def check_free(out: Path) -> None:
+    """Refuse to write over anything."""
+    if out.exists() or out.is_symlink():
+        raise FileExistsError(f"{out} exists already, and jnd writes over nothing; name another file with --out")
+
+
+def describe(found: JND, original_bytes: int | None = None) -> str:
+    """The curve as a table, and what was found, in words."""
+    lines = ["quality      bytes   P seen"]
+    for point in found.curve:
+        mark = " <-" if point.quality == found.quality else "" if point.whole else "  (from some of its tiles)"
+        lines.append(f"{point.quality:7d} {point.bytes:10d}   {point.P:.3f}{mark}")
+    about = found.settings
+    saved = f", {len(found.data) / original_bytes:.1%} of the original's" if original_bytes else ""
+    lines.append(f"{found.codec} at quality {found.quality}: {len(found.data)} bytes{saved}")
+    share = f"{found.P:.2f} of people see a difference (at most {about['p']:g} may)"
+    lines.append(f"{share}, says {about['model']} at {about['pixels_per_degree']:g} pixels per degree")
+    if not found.falls:
+        lines.append("note: P does not fall with every step of quality; nothing above the one found was seen")
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def plot_curve(found: JND, path: str | Path, title: str = "") -> Path:
+    """Draw P against quality, and against the size of the file, as a PNG."""
+    path = Path(path)
+    figure = Figure(figsize=(9, 3.6), dpi=110, facecolor="white", layout="constrained")
+    columns = (("quality", "quality"), ("bytes", "bytes of the file"))
+    for place, (key, label) in enumerate(columns, start=1):
+        axes = figure.add_subplot(1, 2, place)
+        points = sorted((getattr(point, key), point.P) for point in found.curve)
+        axes.plot(*zip(*points, strict=True), marker="o", color="#31688e")
+        chosen = found.quality if key == "quality" else len(found.data)
+        axes.plot([chosen], [found.P], marker="o", markersize=11, mfc="none", color="#c1272d")
+        axes.axhline(found.settings["p"], color="grey", linestyle="--", linewidth=1)
+        axes.set(xlabel=label, ylabel="share of people who see it", ylim=(-0.03, 1.03))
+        axes.grid(True, alpha=0.3)
+    if min(point.bytes for point in found.curve) * 3 < max(point.bytes for point in found.curve):
+        figure.axes[1].set_xscale("log")
+    figure.suptitle(f"{title}: {found.codec} at quality {found.quality}" if title else found.codec, fontsize=10)
+    write_whole(path, lambda partial: figure.savefig(partial, format="png"))
+    return path

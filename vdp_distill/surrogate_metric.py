@@ -1,0 +1,198 @@
+"""Trained networks called like the metric: the same settings, the same result."""
+
+import warnings
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vdp_distill import pipeline
+from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair, Retina
+from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
+from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.paper import Chain
+from vdp_distill.surrogates.vision import DOMAIN, SmallVision
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["ChainVDP", "OutOfDomainWarning", "SmallVDP", "SurrogateVDP"]
+
+
+SAMPLE_EVERY = 8
+"""Every so many pixels of each axis of the reference say what the receptors' shares are."""
+
+
+class OutOfDomainWarning(UserWarning):
+    """An input lies outside what a model was trained on."""
+
+
+class SurrogateVDP(HDRVDP2):
+    """What all trained models share: frozen weights, settings that they cannot follow refused, their name in results.
+
+    Parameters
+    ----------
+    network
+        It is frozen.
+    name
+        For ``Result.settings["model"]``.
+    **settings
+        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
+    """
+
+    fixed = {"mtf": True, "peak_sensitivity": 2.4, "engine": "torch"}
+    """Settings that the network was trained with and cannot change."""
+
+    def __init__(self, network: nn.Module, name: str, **settings):
+        nn.Module.__init__(self)
+        self.fitted = DEFAULT_PARAMETERS
+        self.name, self.network = name, network.eval().requires_grad_(False)
+        self.settings = Settings.create(**settings) if settings else None
+        self.geometries = nn.ModuleDict()
+
+    def settings_for(self, **overrides) -> Settings:
+        """The settings of a call, refused where the network cannot follow them."""
+        settings = Settings.create(**overrides) if self.settings is None else super().settings_for(**overrides)
+        for name, value in self.fixed.items():
+            given = settings.display_name() if name == "rgb_display" else getattr(settings, name)
+            if given is not value and (isinstance(given, Tensor) or given != value):
+                raise ValueError(f"{self.name} was trained with {name}={value!r} and takes no other; use model='exact'")
+        return settings
+
+    def forward(self, test, reference, **overrides) -> Result:
+        """Predict for a pair or a batch of pairs; see :func:`vdp_distill.hdrvdp2`."""
+        result = super().forward(test, reference, **overrides)
+        return replace(result, settings={**result.settings, "model": self.name})
+
+
+class ChainVDP(SurrogateVDP):
+    """The metric with a trained chain in place of its optics and retina; the exact cortex and detection follow.
+
+    The call is that of :class:`vdp_distill.HDRVDP2`. The chain knows neither the pixels per degree nor the display's
+    spectra; the later stages know the former.
+
+    Parameters
+    ----------
+    network
+        The chain; it is frozen.
+    name
+        For ``Result.settings["model"]``.
+    **settings
+        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
+
+    Examples
+    --------
+    >>> from vdp_distill.surrogates.paper import ChainConfig
+    >>> model = ChainVDP(Chain(ChainConfig()))
+    >>> grey = torch.full((1, 3, 32, 32), 0.5)
+    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
+    0.0
+    """
+
+    fixed = SurrogateVDP.fixed | {"emission": None, "rgb_display": None}
+
+    def __init__(self, network: Chain, name: str = "chain", **settings):
+        super().__init__(network, name, **settings)
+
+    def retina(self, lights: Pair, settings: Settings) -> Retina:
+        """The chain's stages of both images, stacked to one batch, test first."""
+        channels, expected = lights.test.shape[1], self.network.config.channels
+        if channels != expected:
+            hint = "repeat the grey image to three channels" if expected == 3 else "pass its luminance"
+            raise ValueError(f"{self.name} takes light of {expected} channel(s), got {channels}; {hint}")
+        surround = surround_of(settings, lights.reference)
+        surround = surround.expand(lights.test.shape[0], channels, 1, 1).repeat(2, 1, 1, 1)
+        return self.network.retina(torch.cat(lights), surround)
+
+
+class SmallVDP(SurrogateVDP):
+    """A small visual system in place of the metric's: one plane of light, a cortex at a fraction of the cost.
+
+    The call is that of :class:`vdp_distill.HDRVDP2`; it keeps no stages. It follows the pixels per degree, the display,
+    its spectra and the surround.
+
+    Parameters
+    ----------
+    network
+        It is frozen.
+    name
+        For ``Result.settings["model"]``.
+    strict
+        Raise for input outside what it was trained on, in place of one warning.
+    **settings
+        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
+
+    Examples
+    --------
+    >>> from vdp_distill.surrogates.cortex import CortexConfig
+    >>> model = SmallVDP(SmallVision(CortexConfig()))
+    >>> grey = torch.full((1, 3, 40, 40), 0.5)
+    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
+    0.0
+    """
+
+    fixed = SurrogateVDP.fixed | {"masking": True, "keep_stages": False}
+
+    def __init__(self, network: SmallVision, name: str = "small", *, strict: bool = False, **settings):
+        super().__init__(network, name, **settings)
+        self.strict, self.warned = strict, set()
+
+    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
+        """What the small cortex sees of a pair; no retina is kept."""
+        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
+        planes, shares, surround = self._planes(test, reference, settings)
+        if settings.check_values and not torch.compiler.is_compiling():
+            self._check_domain(planes.reference, pixels_per_degree)
+        seen = self.network.see(planes, shares, surround, pixels_per_degree)
+        return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
+
+    def retina(self, lights: Pair, settings: Settings) -> Retina:
+        """The one plane's response of both images, stacked to one batch, test first; no other stage."""
+        shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
+        planes = Pair(*(grey.grey_light(light, shares.luminance) for light in lights))
+        pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
+        surround = surround_of(settings, lights.reference)
+        achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
+        return Retina(None, None, torch.cat(luminance), None, torch.cat(achromatic))
+
+    def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, grey.Shares, Tensor]:
+        """One plane of light of each image, the receptors' shares in it, and the surround."""
+        surround = settings.surround_l
+        takes_mean = not isinstance(surround, Tensor) and np.ndim(surround) == 0 and surround == -1
+        sample = reference if takes_mean else reference[..., ::SAMPLE_EVERY, ::SAMPLE_EVERY]
+        sample = to_light(sample, settings, "reference")
+        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
+        weight = shares.luminance[:, :, None, None]
+
+        def plane(image, weight, name):
+            return grey.mix(to_light(image, settings, name), weight)
+
+        images = {"test": test, "reference": reference}
+        planes = (in_tiles(partial(plane, name=name), image, weight) for name, image in images.items())
+        return Pair(*planes), shares, surround_of(settings, sample)
+
+    def _matrix(self, light_cdm2: Tensor, settings: Settings) -> Tensor:
+        channels = light_cdm2.shape[1]
+        return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
+
+    def _check_domain(self, reference_cdm2: Tensor, pixels_per_degree: Tensor) -> None:
+        with torch.no_grad():
+            side = torch.tensor(min(reference_cdm2.shape[-2:]))
+            found = {"pixels_per_degree": pixels_per_degree, "luminance_cdm2": reference_cdm2, "side_pixels": side}
+            for name, (low, high) in DOMAIN.items():
+                least, largest = (float(bound) for bound in torch.aminmax(found[name]))
+                if least < low or largest > high:
+                    self._outside(name, (least, largest), (low, high))
+
+    def _outside(self, name: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:
+        text = (
+            f"{self.name} was trained on {name} {allowed[0]:g} to {allowed[1]:g}, got {found[0]:.4g} to "
+            f"{found[1]:.4g}; compare with model='exact'"
+        )
+        if self.strict:
+            raise ValueError(text)
+        if name not in self.warned:
+            self.warned.add(name)
+            warnings.warn(text, OutOfDomainWarning, stacklevel=2)

@@ -1,0 +1,130 @@
+"""Parts of a small cortex: a band of the pair, the filters it starts from, and what masks it.
+
+Sources: Mantiuk et al. 2011, section 5.2; Simoncelli and Freeman 1995.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.signal import convolve2d
+from torch import Tensor
+from torch.nn import functional as F
+
+from vdp_distill import sp3_filters
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair
+from vdp_distill.power import power
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "starting_taps", "to_size"]
+
+SIDE = 9
+"""Of every filter."""
+
+TINY = 1e-12
+"""Keeps the derivative of a square root finite at 0."""
+
+LUMINANCE_EVERY = 8
+"""The sensitivity's luminance is a mean of so many pixels in each axis."""
+
+
+class Band(NamedTuple):
+    """A band of the pair: the difference where it counts, and both where masking is computed."""
+
+    difference: Tensor
+    coarse: Tensor
+    reference: Tensor
+
+
+def starting_taps() -> dict[str, np.ndarray]:
+    """The metric's filters, those of the first level joined with the pass before it, cut to SIDE."""
+    oriented, turned = sp3_filters.ORIENTED, sp3_filters.ORIENTED[..., ::-1, ::-1]
+    low, decimating = sp3_filters.LOW_PASS, sp3_filters.LOW_PASS_DECIMATING
+
+    def first(bands):
+        joined = [convolve2d(low, band) for band in bands]
+        return np.stack([_cut(sp3_filters.HIGH_PASS), *map(_cut, joined), _cut(convolve2d(low, decimating))])
+
+    def later(bands):
+        return np.stack([*map(_cut, bands), _cut(decimating)])
+
+    back = {"first_taps_back": first(turned), "later_taps_back": later(turned)}
+    return {"first_taps": first(oriented), "later_taps": later(oriented)} | back
+
+
+def _cut(taps: np.ndarray) -> np.ndarray:
+    margin = (len(taps) - SIDE) // 2
+    return taps[margin : len(taps) - margin, margin : len(taps) - margin]
+
+
+def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor], joint: bool) -> Tensor:
+    """What masks a band, before the band's sensitivity.
+
+    Parameters
+    ----------
+    own
+        Contrast that both images share in the band, (N, O, h, w).
+    lent
+        That of the neighbour bands at its size, (N, 1 or O, h, w) each.
+    gains
+        Of the band itself, of its neighbours and of its other orientations.
+    joint
+        Raise the sum to its power once, not each part.
+    """
+    q = DEFAULT_PARAMETERS.mask_q
+    if joint:
+        return in_tiles(lambda own, *lent: power(_sum(own, lent, gains, 1 / q), q), own, *lent)
+    return in_tiles(lambda own, *lent: _sum_of_powers(own, lent, gains, q), own, *lent)
+
+
+def _sum_of_powers(own, lent, gains, q):
+    itself, neighbour, crossing = gains
+    signal = itself * power(own, q)
+    if lent:
+        signal = signal + neighbour * power(sum(lent), q)
+    if own.shape[1] == 1:
+        return signal
+    return signal + crossing * power((own.sum(dim=1, keepdim=True) - own).clamp(min=0), q)
+
+
+def _sum(own, lent, gains, root):
+    itself, neighbour, crossing = (gain**root for gain in gains)
+    total = sum((neighbour * part for part in lent), itself * own)
+    if own.shape[1] == 1:
+        return total
+    return total + crossing * (own.sum(dim=1, keepdim=True) - own)
+
+
+def mean_luminance(luminance: Pair) -> Tensor:
+    """log10 of the luminance that both images adapt the eye to, means of blocks."""
+    mean = (luminance.test + luminance.reference) / 2
+    small = F.avg_pool2d(mean, LUMINANCE_EVERY, ceil_mode=True, count_include_pad=False)
+    return small.clamp(1e-5, 1e5).log10()
+
+
+def to_size(plane: Tensor, size: tuple[int, int]) -> Tensor:
+    """Means where a plane shrinks, bilinear where it grows."""
+    while all(-(-length // 2) >= wanted for length, wanted in zip(plane.shape[-2:], size, strict=True)):
+        plane = F.avg_pool2d(plane, 2, ceil_mode=True, count_include_pad=False)
+    if plane.shape[-2:] == torch.Size(size):
+        return plane
+    return F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def masked_difference(band: Band, sensitivity: Tensor, signal: Tensor, number: int) -> Tensor:
+    """Difference of a band in units of its masked threshold."""
+    p, q, gain = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q, 2.0**number
+
+    def threshold(sensitivity, signal):
+        masking_signal = gain * power(sensitivity / gain, q) * signal
+        return gain ** (1 - p) / (power(sensitivity, -2 * p) + masking_signal**2).sqrt()
+
+    def excite(difference, factor):
+        return difference**3 * (difference.abs() + TINY).sqrt() * factor
+
+    factor = in_tiles(threshold, sensitivity.expand_as(signal[:, :1]), signal)
+    if factor.shape[-2:] != band.difference.shape[-2:]:
+        height, width = band.difference.shape[-2:]
+        factor = F.interpolate(factor, scale_factor=2, mode="nearest")[..., :height, :width]
+    return in_tiles(excite, band.difference, factor)

@@ -1,0 +1,236 @@
+"""A smaller visual cortex: the metric's pyramid, sensitivity, masking and detection at a fraction of their cost.
+
+The structure is the metric's own (:func:`vdp_distill.pipeline.cortex`); what is spared is arithmetic. In the finest
+levels the filters are short, the masking is computed at every second pixel of each axis, and, in a sparse cortex, so is
+the difference itself. Filters and gains start as the metric's and are then trained against its answers, so that they
+make good for what is left out. Sources: Mantiuk et al. 2011, section 5; Simoncelli and Freeman 1995.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vdp_distill import csf, detection, masking
+from vdp_distill.fourier import unit_frequency
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair
+from vdp_distill.polyphase import correlate, correlate_zero_stuffed
+from vdp_distill.pyramid import band_frequencies, pyramid_height, pyramid_sizes
+from vdp_distill.surrogates.bands import (
+    Band,
+    masked_difference,
+    masking_signal,
+    mean_luminance,
+    starting_taps,
+    to_size,
+)
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["CortexConfig", "SmallCortex", "Seen"]
+
+CLASSES = 6
+"""Bands with gains of their own: high-pass, the three finest levels, coarser ones, base band."""
+
+REFERENCE_PPD = 45.0
+
+MASKING_LOG10 = (
+    DEFAULT_PARAMETERS.log10_mask_self,
+    DEFAULT_PARAMETERS.log10_mask_neighbour_band,
+    DEFAULT_PARAMETERS.log10_mask_cross_orientation,
+)
+
+
+@dataclass(frozen=True)
+class CortexConfig:
+    """Shape of a small cortex.
+
+    Parameters
+    ----------
+    kind
+        ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
+    reduced_levels
+        How many levels, from the finest, are computed at a fraction of the cost.
+    signal_every
+        In those levels, 1 computes the difference at every pixel, 2 at every second one of each axis.
+    scatter_every
+        1: light scatter at full resolution; 2: the wide part of it at half.
+    joint_masking
+        Raise the sum of all that masks to its power once, not each part.
+    """
+
+    kind: str = "cortex"
+    reduced_levels: int = 2
+    signal_every: int = 1
+    scatter_every: int = 1
+    joint_masking: bool = False
+
+    def __post_init__(self):
+        if self.reduced_levels < 1:
+            raise ValueError(f"network: reduced_levels must be at least 1, got {self.reduced_levels}")
+        for name in ("signal_every", "scatter_every"):
+            if getattr(self, name) not in (1, 2):
+                raise ValueError(f"network: {name} must be 1 or 2, got {getattr(self, name)}")
+
+
+class Seen(NamedTuple):
+    """What a small cortex makes of a pair."""
+
+    contrast_map: Tensor
+    """S, (N, 1, H, W)."""
+
+    quality: Tensor
+    """Q, (N,)."""
+
+
+class SmallCortex(nn.Module):
+    """Two achromatic responses to a map of contrast and the quality correlate.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+
+    Examples
+    --------
+    >>> cortex = SmallCortex(CortexConfig())
+    >>> plane = torch.zeros(1, 1, 40, 48)
+    >>> with torch.no_grad():
+    ...     seen = cortex(Pair(plane, plane), Pair(plane + 50, plane + 50), plane, torch.tensor([45.0]))
+    >>> seen.contrast_map.shape, float(seen.contrast_map.sum()), float(seen.quality)
+    (torch.Size([1, 1, 40, 48]), 0.0, 100.0)
+    """
+
+    def __init__(self, config: CortexConfig):
+        super().__init__()
+        self.config = config
+        for name, taps in starting_taps().items():
+            self.register_parameter(name, nn.Parameter(torch.tensor(taps, dtype=torch.get_default_dtype())))
+        self.sensitivity_gain = nn.Parameter(torch.zeros(3, CLASSES))
+        self.masking_gain = nn.Parameter(torch.zeros(3, CLASSES))
+        self.output_gain = nn.Parameter(torch.zeros(CLASSES))
+        self.energy_gain = nn.Parameter(torch.zeros(CLASSES))
+
+    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor, pixels_per_degree: Tensor) -> Seen:
+        """Look at a batch of pairs.
+
+        Parameters
+        ----------
+        achromatic, luminance
+            Responses in JND and adapting luminance in cd/m2 of both images, (N, 1, H, W) each, no side under 17.
+        changed
+            :func:`vdp_distill.detection.changed_light`, (N, 1, H, W).
+        pixels_per_degree
+            (1,) or (N,).
+        """
+        size = achromatic.test.shape[-2:]
+        levels = self.analyse(achromatic)
+        bands = [Band(*(part[:, :1] for part in levels[0])), *levels]
+        bands[1] = Band(*(part[:, 1:] for part in levels[0]))
+        frequencies = band_frequencies(pixels_per_degree, len(bands))
+        bands[-1] = self.base(bands[-1], luminance, frequencies[:, -1])
+        responses = self.compare(bands, luminance, frequencies, pixels_per_degree)
+        quality = self.quality(responses, changed, frequencies, size)
+        return Seen(self.synthesise(responses, size).abs(), quality)
+
+    def analyse(self, achromatic: Pair) -> list[Band]:
+        """Bands of every level, the high-pass one before the finest level's own; last, the low-pass rest."""
+        difference, reference = achromatic.test - achromatic.reference, achromatic.reference
+        batch, levels = reference.shape[0], []
+        for level in range(pyramid_height(*reference.shape[-2:])):
+            taps = (self.first_taps if level == 0 else self.later_taps)[:, None]
+            reduced = level < self.config.reduced_levels
+            both = torch.cat([difference, reference])
+            if reduced and self.config.signal_every == 2:
+                found = correlate(both, taps, keep_every=2)
+                band, low = Band(found[:batch, :-1], found[:batch, :-1], found[batch:, :-1]), found[:, -1:]
+            elif reduced:
+                signal, coarse = correlate(difference, taps[:-1]), correlate(reference, taps, keep_every=2)
+                band = Band(signal, signal[..., ::2, ::2], coarse[:, :-1])
+                low = torch.cat([correlate(difference, taps[-1:], keep_every=2), coarse[:, -1:]])
+            else:
+                found = correlate(both, taps[:-1])
+                band = Band(found[:batch], found[:batch], found[batch:])
+                low = correlate(both, taps[-1:], keep_every=2)
+            levels.append(band)
+            difference, reference = low[:batch], low[batch:]
+        return [*levels, Band(difference, difference, reference)]
+
+    def base(self, band: Band, luminance: Pair, frequency_cpd: Tensor) -> Band:
+        """The base band through the metric's own contrast sensitivity."""
+        batch = band.reference.shape[0]
+        both = torch.cat([band.reference + band.difference, band.reference])
+        padding = band.reference.mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
+        mean_luminance = torch.cat(luminance).mean(dim=(1, 2, 3))
+        frequency = frequency_cpd if frequency_cpd.shape[0] == 1 else frequency_cpd.repeat(2)
+        canvas = both.new_tensor(unit_frequency(*both.shape[-2:]))
+        filtered = csf.baseband(both, padding, mean_luminance, frequency, canvas)
+        difference = filtered[:batch] - filtered[batch:]
+        return Band(difference, difference, filtered[batch:])
+
+    def compare(
+        self, bands: list[Band], luminance: Pair, frequencies: Tensor, pixels_per_degree: Tensor
+    ) -> list[Tensor]:
+        """Masked difference of every band."""
+        mutual = [masking.mutual_contrast(band.coarse, band.reference) for band in bands]
+        log10_luminance = mean_luminance(luminance)
+        tables = csf.csf_tables(frequencies)
+        octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
+        responses = []
+        for number, band in enumerate(bands):
+            is_base = number + 1 == len(bands)
+            kind = CLASSES - 1 if is_base else min(number, CLASSES - 2)
+            constant, slope, bend = self.sensitivity_gain[:, kind]
+            gain = (constant + slope * octaves + bend * octaves**2).exp()
+            sensitivity = gain
+            if not is_base:
+                resized = to_size(log10_luminance, band.coarse.shape[-2:])
+                sensitivity = csf.band_sensitivity(resized, tables[number]) * gain
+            signal = self.masking(mutual, number, kind)
+            responses.append(masked_difference(band, sensitivity, signal, number) * self.output_gain[kind].exp())
+        return responses
+
+    def masking(self, mutual: list[Tensor], number: int, kind: int) -> Tensor:
+        """What masks a band: itself, its neighbours and its other orientations."""
+        own, parameters = mutual[number], DEFAULT_PARAMETERS
+        logs = (
+            parameters.log10_mask_self,
+            parameters.log10_mask_neighbour_band,
+            parameters.log10_mask_cross_orientation,
+        )
+        gains = tuple(gain * 10**log for gain, log in zip(self.masking_gain[:, kind].exp(), logs, strict=True))
+        lenders = [(number - 1, 2.0)] if number else []
+        lenders += [(number + 1, 0.5)] if number + 2 < len(mutual) else []
+        lent = [weight * to_size(mutual[lender][:, : own.shape[1]], own.shape[-2:]) for lender, weight in lenders]
+        return masking_signal(own, lent, gains, self.config.joint_masking)
+
+    def quality(self, responses: list[Tensor], changed: Tensor, frequencies: Tensor, size: tuple[int, int]) -> Tensor:
+        """The quality correlate Q from the energy of every band where light changed."""
+        energies = []
+        for number, (response, full_size) in enumerate(zip(responses, pyramid_sizes(*size), strict=True)):
+            kind = CLASSES - 1 if number + 1 == len(responses) else min(number, CLASSES - 2)
+            changed = to_size(changed, response.shape[-2:])
+            rows = in_tiles(detection.row_energy, response, changed)
+            pixels = math.prod(full_size)
+            shared = math.sqrt(pixels / math.prod(response.shape[-2:])) * self.energy_gain[kind].exp()
+            energies.append(detection.band_energy(rows, pixels) * shared)
+        return detection.quality(energies, detection.quality_weights(frequencies))
+
+    def synthesise(self, responses: list[Tensor], size: tuple[int, int]) -> Tensor:
+        """Map from the bands' responses."""
+        high, *levels, low = responses
+        levels[0] = torch.cat([high, levels[0]], dim=1)
+        sizes = [size]
+        for _ in levels[1:]:
+            sizes.append(tuple(-(-length // 2) for length in sizes[-1]))
+        for level in reversed(range(len(levels))):
+            taps = (self.first_taps_back if level == 0 else self.later_taps_back)[None]
+            if levels[level].shape[-2:] != sizes[level]:
+                stuffed = torch.cat([4 * levels[level], low], dim=1)
+                low = correlate_zero_stuffed(stuffed, taps, *sizes[level])
+            else:
+                low = correlate_zero_stuffed(low, taps[:, -1:], *sizes[level])
+                low = low + correlate(levels[level], taps[:, :-1])
+        return low

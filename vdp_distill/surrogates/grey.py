@@ -1,0 +1,209 @@
+"""Optics and retina in one plane: what the surrogates of the whole metric see of light.
+
+The metric follows L cones, M cones and rods, each through the eye's optics. Their responses to most differences go
+together, so one plane carries them: the luminance that the eye adapts to, with each receptor's share of it taken from
+the mean of the reference image. Differences of colour alone are what this gives up; the model cards say how much.
+
+Nothing here is trained. Light scatter is the metric's own filter, or, with ``scatter_every=2``, a share of the sharp
+image and the rest at half resolution. Sources as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vdp_distill.adaptation import response_tables
+from vdp_distill.fourier import filter_on_canvas, unit_frequency
+from vdp_distill.optics import eye_mtf
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair
+from vdp_distill.tiles import in_tiles, look_up
+
+__all__ = ["Shares", "grey_light", "mix", "receptor_shares", "respond", "scatter"]
+
+PIXELS_PER_DEGREE = (4.0, 500.0)
+NODES = 33
+FREQUENCIES = 64
+
+
+class Shares(NamedTuple):
+    """How light becomes one plane, and the plane becomes receptors again."""
+
+    luminance: Tensor
+    """Weight of each light channel, (N, C)."""
+
+    receptors: Tensor
+    """L, M and rod response for each cd/m2 of luminance, (N, 3)."""
+
+
+def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
+    """Shares of the receptors in the mean light of the reference.
+
+    Parameters
+    ----------
+    reference_cdm2
+        (N, C, H, W).
+    matrix
+        (1 or N, C, 4), columns L, M, S, rod.
+    """
+    luminance = (matrix[..., 0] + matrix[..., 1]).expand(reference_cdm2.shape[0], -1)
+    with torch.no_grad():
+        mean = reference_cdm2.mean(dim=(2, 3))[:, None] @ matrix
+        receptors = mean[:, 0, [0, 1, 3]] / (mean[..., 0] + mean[..., 1])
+    return Shares(luminance, receptors)
+
+
+def grey_light(light_cdm2: Tensor, weight: Tensor) -> Tensor:
+    """Weighted sum of the light channels, (N, 1, H, W), for weights (N, C)."""
+    return in_tiles(mix, light_cdm2, weight[:, :, None, None])
+
+
+def mix(light_cdm2: Tensor, weight: Tensor) -> Tensor:
+    """:func:`grey_light` of a tile, for weights (N, C, 1, 1)."""
+    return sum(light_cdm2[:, i : i + 1] * weight[:, i : i + 1] for i in range(light_cdm2.shape[1]))
+
+
+def scatter(grey: Pair, surround: Tensor, pixels_per_degree: Tensor, every: int) -> Pair:
+    """Luminance on the retina of both images, within the metric's range of light.
+
+    Parameters
+    ----------
+    grey
+        :func:`grey_light` of both images, (N, 1, H, W).
+    surround
+        (N or 1, 1, 1, 1) in cd/m2.
+    pixels_per_degree
+        (1,) or (N,).
+    every
+        1: the metric's filter. 2: a share of the sharp image, and the rest at half resolution.
+    """
+    filtered = _scatter_full if every == 1 else _scatter_half
+    difference = filtered(grey.test - grey.reference, pixels_per_degree)
+    reference = filtered(grey.reference - surround, pixels_per_degree) + surround
+    low, high = DEFAULT_PARAMETERS.light_range_cdm2
+    return Pair((reference + difference).clamp(low, high), reference.clamp(low, high))
+
+
+def respond(luminance: Pair, shares: Shares, peak_sensitivity: float = 2.4) -> Pair:
+    """Response of all receptors together to luminance, in JND units, without the image's mean.
+
+    One look-up for each pixel, in a table that holds the sum over the receptors at their shares.
+
+    Parameters
+    ----------
+    luminance
+        :func:`scatter` of both images.
+    """
+    low, high = DEFAULT_PARAMETERS.lut_log10_range
+    table = _table(shares.receptors, luminance.reference, peak_sensitivity)
+    steps = table.diff(dim=1, append=table[:, -1:])
+    count = table.shape[1]
+    row = torch.arange(table.shape[0], device=table.device).view(-1, 1, 1, 1) * count
+
+    def look(luminance, row):
+        position = (luminance.clamp(10**low, 10**high).log10() - low) * ((count - 1) / (high - low))
+        node = position.detach().floor().clamp(0, count - 2)
+        index = node.long() + row
+        return look_up(table, index) + (position - node) * look_up(steps, index)
+
+    responses = (in_tiles(look, plane, row) for plane in luminance)
+    return Pair(*(plane - plane.mean(dim=(2, 3), keepdim=True) for plane in responses))
+
+
+def _table(shares: Tensor, reference: Tensor, peak_sensitivity: float) -> Tensor:
+    """Summed response at the nodes of log luminance, (N, nodes), counted from the mean luminance of the reference."""
+    low, high = DEFAULT_PARAMETERS.lut_log10_range
+    cones, rods = torch.tensor(response_tables(peak_sensitivity), device=shares.device)
+    per_decade = (len(cones) - 1) / (high - low)
+    nodes = torch.arange(len(cones), dtype=cones.dtype, device=shares.device)
+    shift = shares.double().clamp(min=1e-9).log10() * per_decade
+    total = sum(_shifted(curve, nodes + shift[:, i : i + 1]) for i, curve in enumerate((cones, cones, rods)))
+    with torch.no_grad():
+        mean = (reference.mean(dim=(1, 2, 3)).double().log10() - low) * per_decade
+        anchor = total.gather(1, mean.round().long().clamp(0, len(cones) - 1)[:, None])
+    return (total - anchor).to(reference.dtype)
+
+
+def _shifted(curve: Tensor, position: Tensor) -> Tensor:
+    position = position.clamp(0, len(curve) - 1)
+    node = position.floor().clamp(max=len(curve) - 2).long()
+    return curve[node] + (position - node) * (curve[node + 1] - curve[node])
+
+
+def _scatter_full(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
+    return filter_on_canvas(light, _made_once(_transfer, pixels_per_degree, *light.shape[-2:]))
+
+
+def _transfer(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    frequency = pixels_per_degree.new_tensor(_canvas(height, width))
+    return eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency)
+
+
+def _rest(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    """What a share of the sharp image leaves to half resolution."""
+    passed, frequency = (pixels_per_degree.new_tensor(part) for part in _half_canvas(height, width))
+    share = _share(pixels_per_degree).view(-1, 1, 1, 1)
+    return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - share) / passed).clamp(-1, 1)
+
+
+def _made_once(make, pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    """A transfer function, remembered where it is one for all images."""
+    with torch.no_grad():
+        if pixels_per_degree.numel() > 1 or torch.compiler.is_compiling():
+            return make(pixels_per_degree, height, width)
+        return _remembered(
+            make, float(pixels_per_degree), height, width, pixels_per_degree.dtype, pixels_per_degree.device
+        )
+
+
+@lru_cache(maxsize=8)
+def _remembered(make, pixels_per_degree: float, height: int, width: int, dtype, device) -> Tensor:
+    return make(torch.tensor([pixels_per_degree], dtype=dtype, device=device), height, width)
+
+
+@lru_cache(maxsize=8)
+def _canvas(height: int, width: int) -> np.ndarray:
+    return unit_frequency(height, width)
+
+
+def _scatter_half(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
+    """A share of the sharp image, and means of 2 x 2 pixels, filtered by what is left, between their centres."""
+    height, width = light.shape[-2:]
+    low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
+    share = _share(pixels_per_degree).view(-1, 1, 1, 1)
+    low = filter_on_canvas(low, _made_once(_rest, pixels_per_degree, *low.shape[-2:]))
+    wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
+    return wide[..., :height, :width] + share * light
+
+
+@lru_cache(maxsize=8)
+def _half_canvas(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """What means and bilinear interpolation let pass on the canvas of half resolution, and its radial frequency."""
+    vertical, horizontal = np.fft.fftfreq(2 * height)[:, None] / 2, np.fft.rfftfreq(2 * width)[None] / 2
+    return _passed(horizontal, vertical), np.hypot(vertical, horizontal)
+
+
+def _passed(horizontal: np.ndarray, vertical: np.ndarray) -> np.ndarray:
+    return (np.cos(np.pi * horizontal) * np.cos(np.pi * vertical)) ** 4
+
+
+def _share(pixels_per_degree: Tensor) -> Tensor:
+    """Share of the sharp image, (N,): a table over the logarithm of pixels per degree."""
+    low, high = np.log(PIXELS_PER_DEGREE)
+    table = pixels_per_degree.new_tensor(_shares_fitted())
+    return _shifted(table, (pixels_per_degree.log() - low) * ((NODES - 1) / (high - low)))
+
+
+@lru_cache(maxsize=1)
+def _shares_fitted() -> np.ndarray:
+    """Mean of the transfer function where half resolution passes little, for each node of pixels per degree."""
+    axis = (np.arange(FREQUENCIES) + 0.5) / (2 * FREQUENCIES)
+    horizontal, vertical = np.meshgrid(axis, axis)
+    weight = (1 - _passed(horizontal, vertical)) * (np.hypot(horizontal, vertical) < 0.5)
+    nodes = np.geomspace(*PIXELS_PER_DEGREE, NODES)
+    targets = [eye_mtf(torch.from_numpy(node * np.hypot(horizontal, vertical))).numpy() for node in nodes]
+    return np.array([(weight * target).sum() / weight.sum() for target in targets])

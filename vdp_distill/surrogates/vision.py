@@ -1,0 +1,99 @@
+"""A whole small visual system: light of a pair to what is seen of their difference."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair
+from vdp_distill.receptors import display_matrix
+from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.cortex import CortexConfig, Seen, SmallCortex
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["DOMAIN", "SmallVision"]
+
+DOMAIN = {"pixels_per_degree": (15.0, 120.0), "luminance_cdm2": (5e-5, 4000.0), "side_pixels": (32.0, float("inf"))}
+"""What the small visual systems are trained on: geometry, luminance of the reference, shorter side."""
+
+LEAST_SHARE = 0.3
+"""The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
+
+
+class SmallVision(nn.Module):
+    """Optics and retina in one plane, then a small cortex.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+    generator
+        Taken for the sake of one call for all networks: the start is the metric's own numbers, nothing is drawn.
+
+    Examples
+    --------
+    >>> vision = SmallVision(CortexConfig(kind="fast", signal_every=2, scatter_every=2))
+    >>> light = torch.full((1, 3, 40, 40), 50.0)
+    >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
+    >>> with torch.no_grad():
+    ...     seen = vision(Pair(light, light), matrix, torch.full((1, 3, 1, 1), 1e-5), torch.tensor([45.0]))
+    >>> float(seen.contrast_map.sum())
+    0.0
+    """
+
+    def __init__(self, config: CortexConfig, generator: torch.Generator | None = None):
+        super().__init__()
+        self.config = config
+        self.cortex = SmallCortex(config)
+
+    def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
+        """Look at a batch of pairs.
+
+        Parameters
+        ----------
+        light_cdm2
+            Both images, (N, C, H, W).
+        matrix
+            (1 or N, C, 4), columns L, M, S, rod.
+        surround_cdm2
+            Broadcast against (N, C, 1, 1).
+        pixels_per_degree
+            (1,) or (N,).
+        """
+        shares = grey.receptor_shares(light_cdm2.reference, matrix)
+        planes = Pair(*(grey.grey_light(light, shares.luminance) for light in light_cdm2))
+        return self.see(planes, shares, surround_cdm2, pixels_per_degree)
+
+    def see(self, planes: Pair, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
+        """The same from planes of light, (N, 1, H, W) each."""
+        achromatic, luminance = self.retina(planes, shares, surround_cdm2, pixels_per_degree)
+        return self.cortex(achromatic, luminance, changed_plane(*planes), pixels_per_degree)
+
+    def retina(
+        self, planes: Pair, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor
+    ) -> tuple[Pair, Pair]:
+        """Achromatic responses in JND, and the luminance that the eye adapts to; (N, 1, H, W) each."""
+        surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
+        luminance = grey.scatter(planes, surround, pixels_per_degree, self.config.scatter_every)
+        return grey.respond(luminance, shares), luminance
+
+    def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """An input to know the network by."""
+        reference = 200 * torch.rand(1, 3, height, width, generator=generator) + 1
+        noise = torch.randn(1, 3, height, width, generator=generator)
+        viewing = {"surround": torch.full((1, 3, 1, 1), 10.0), "pixels_per_degree": torch.tensor([30.0])}
+        matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=reference.dtype)[None]
+        return {"test": reference * (1 + 0.02 * noise), "reference": reference, "matrix": matrix} | viewing
+
+    def see_golden(self, inputs: Mapping[str, Tensor]) -> Seen:
+        """Output for :meth:`golden_input`."""
+        viewing = (inputs[name] for name in ("matrix", "surround", "pixels_per_degree"))
+        return self(Pair(inputs["test"], inputs["reference"]), *viewing)
+
+
+def changed_plane(test: Tensor, reference: Tensor) -> Tensor:
+    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`, from one plane."""
+    least = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
+    with torch.no_grad():
+        return in_tiles(lambda t, r: ((t - r).abs() > least * r).to(r.dtype), test, reference)
