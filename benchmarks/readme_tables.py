@@ -50,7 +50,8 @@ def speed_table(path: Path) -> str:
     rows = [row for row in read(path) if (row["height"], row["width"]) == ("1080", "1920")]
     found = {(row["side"], row["direction"]): row for row in rows}
     lines = ["| 1920 x 1080 sRGB pair | forward | forward + backward | peak memory, GB |", "|---|---|---|---|"]
-    for side, name in SIDES.items():
+    others = {side: f"`{side}`" for side, _ in found if side not in SIDES}
+    for side, name in {**SIDES, **others}.items():
         if (side, "forward") not in found:
             continue
         cells = [cell(found.get((side, direction))) for direction in ("forward", "forward+backward")]
@@ -63,6 +64,19 @@ def speed_table(path: Path) -> str:
     )
 
 
+def surrogate_table() -> str:
+    """Errors of the released models against the exact metric, a column a model."""
+    rows = read(RESULTS / "surrogates.csv")
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    found = {(row["model"], row["quantity"]): row for row in rows}
+    lines = [f"| | {' | '.join(f'`{model}`' for model in models)} |", f"|---|{'---|' * len(models)}"]
+    for quantity in dict.fromkeys(row["quantity"] for row in rows):
+        cells = [found[model, quantity]["value"] for model in models]
+        lines.append(f"| {quantity} | {' | '.join(cells)} |")
+    samples = found[models[0], "Q, RMSE"]["samples"]
+    return "\n".join([*lines, "", f"{samples} pairs of {rows[0]['data']}; truth is the exact metric."])
+
+
 def cell(row: dict | None) -> str:
     """One ratio with its spread."""
     return f"{row['times_exact_float32']} ({row['low']} to {row['high']})" if row else "-"
@@ -71,6 +85,8 @@ def cell(row: dict | None) -> str:
 def tables() -> dict[str, str]:
     """Every table by the file that it comes from."""
     found = {"benchmarks/results/fidelity.csv": truth_table()}
+    if (RESULTS / "surrogates.csv").is_file():
+        found["benchmarks/results/surrogates.csv"] = surrogate_table()
     for path in sorted(RESULTS.glob("speed-*.csv")):
         found[f"benchmarks/results/{path.name}"] = speed_table(path)
     return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vdp_distill import HDRVDP2, octave
+from vdp_distill import HDRVDP2, octave, zoo
 
 __all__ = ["SIDES", "Side", "available"]
 
@@ -49,6 +49,14 @@ def exact(dtype: torch.dtype):
 
     def prepare(test, reference):
         return both_ways(lambda t, r: metric(t, r).C_max.log1p().sum(), test.to(dtype), reference.to(dtype))
+
+    return prepare
+
+
+def released(name: str):
+    def prepare(test, reference):
+        metric = zoo.load(name, encoding="sRGB-display", pixels_per_degree=PIXELS_PER_DEGREE)
+        return both_ways(lambda t, r: metric(t, r).C_max.log1p().sum(), test.float(), reference.float())
 
     return prepare
 
@@ -110,6 +118,7 @@ SIDES = (
     ),
     Side("exact-float64", "HDR-VDP 2.2, float64", exact(torch.float64)),
     Side("exact-float32", "HDR-VDP 2.2, float32", exact(torch.float32)),
+    *(Side(name, "a released surrogate of HDR-VDP 2.2, float32", released(name)) for name in zoo.names()),
     Side("cvvdp", "ColorVideoVDP of a still image: JOD", color_video_vdp, ("cvvdp",)),
     Side("ms-ssim", "MS-SSIM of RGB, five scales: no light, no distance", ms_ssim, ("pytorch-msssim",)),
     Side("lpips-random", "LPIPS's AlexNet with random weights: for time alone", lpips_random, ("lpips", "torchvision")),

@@ -103,7 +103,8 @@ def test_noise_has_its_standard_deviation():
 
 def test_the_seed_decides_everything_but_the_loss(some_digits):
     def weights(model, seed):
-        return torch.cat([weight.flatten() for weight in train(model, DIGITS, some_digits[0], 2, seed).parameters()])
+        network = train(model, DIGITS, some_digits[0], 2, seed)
+        return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
     assert torch.equal(weights("mse", 1), weights("mse", 1))
     assert not torch.equal(weights("mse", 1), weights("mse", 2))
@@ -145,6 +146,18 @@ def test_judges_find_nothing_in_the_clean_image(some_digits):
 def test_unknown_models_are_refused_before_any_training():
     with pytest.raises(ValueError, match="model must be 'exact', a folder, or a released model, got 'sharp'"):
         check_models(["mse", "sharp"], DIGITS)
+    with pytest.raises(ValueError, match="one loss, or two as in l1:exact, got 'l1:mse:exact'"):
+        check_models(["l1:mse:exact"], DIGITS)
+
+
+def test_two_losses_take_turns(some_digits):
+    def weights(model, steps):
+        return next(train(model, DIGITS, some_digits[0], steps, 0).parameters()).detach()
+
+    # Of three steps the first is the first loss's; the later two differ from a run of that loss alone.
+    assert torch.equal(weights("mse:l1", 1), weights("mse", 1))
+    assert not torch.equal(weights("mse:l1", 3), weights("mse", 3))
+    assert not torch.equal(weights("mse:l1", 3), weights("l1", 3))
 
 
 def test_a_study_writes_its_table_figure_and_pictures(tmp_path):

@@ -221,7 +221,7 @@ def test_any_distortion():
 
     arrays = {"a": np.asarray(picture())}
     data = SyntheticObservers(arrays, levels=(50, 100), size=SIZE, distort=darker, observers=Observers(1.0, 0.1))
-    assert [row.seen for row in data.judgements] == [30, 0]
+    assert data.judgements[0].seen > 0 == data.judgements[1].seen  # the second copy is the photograph itself
 
 
 def test_no_photograph_is_large_enough(tmp_path):

@@ -37,6 +37,13 @@ def test_a_foreign_kind_is_handed_over_whole(tmp_path, monkeypatch):
     assert calls == [((recipe, None, tmp_path / "out"), {"resume": True, "progress": False})]
 
 
+@pytest.mark.parametrize(("name", "message"), [("tiny", "on shards"), ("trunk", "on photographs"), ("jnd", "MCL-JCI")])
+def test_a_kind_that_needs_data_says_which(name, message, tmp_path):
+    with pytest.raises(ValueError, match=f"is trained .*{message}.*--data FOLDER"):
+        train(name, None, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 class Here:
     def __init__(self, calls):
         self.calls = calls

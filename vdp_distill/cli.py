@@ -4,6 +4,7 @@ What a user can put right ends with one line on stderr and exit status 2; Ctrl-C
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -111,7 +112,8 @@ def train(
     from vdp_distill.distill import train
 
     out = train(recipe, _training_data(data, images), out, resume=resume, progress=not quiet)
-    typer.echo(f"{out}: model.safetensors, its card README.md, log.csv and curve.png")
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # where several devices train, each runs this command
+        typer.echo(f"{out}: model.safetensors, its card README.md, log.csv and curve.png")
 
 
 @app.command()

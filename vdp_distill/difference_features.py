@@ -31,11 +31,12 @@ def mean_norm(values: Tensor, exponent: Tensor) -> Tensor:
     12.5
     """
     tiny = torch.finfo(values.dtype).tiny ** 0.25
-    peak = values.detach().amax(dim=(2, 3), keepdim=True).clamp(min=tiny)
+    largest = values.detach().amax(dim=(2, 3), keepdim=True)
+    peak = largest.clamp(min=tiny)
     exponent = exponent.reshape(-1, 1, 1) if exponent.ndim else exponent
     mean = ((values / peak + tiny).pow(exponent) - tiny**exponent).mean(dim=(2, 3), keepdim=True)
     root = (mean + tiny).pow(1 / exponent) - tiny ** (1 / exponent)
-    return (peak * root)[..., 0, 0]
+    return torch.where(largest > 0, peak * root, 0.0)[..., 0, 0]
 
 
 class ScaleFeatures(nn.Module):

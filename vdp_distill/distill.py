@@ -33,7 +33,7 @@ from vdp_distill.training_batches import SetMaker, open_sets
 from vdp_distill.training_recipe import Recipe, Training, read_recipe
 from vdp_distill.training_report import Progress
 from vdp_distill.training_run import Run
-from vdp_distill.training_tasks import kind_of, task_for, trainer_for
+from vdp_distill.training_tasks import check_data, kind_of, task_for, trainer_for
 
 __all__ = ["DivergedError", "train"]
 
@@ -79,15 +79,13 @@ def train(
     """
     out = Path(out)
     if not isinstance(recipe, Recipe):
-        trainer = trainer_for(kind_of(recipe))
+        kind = kind_of(recipe)
+        trainer = trainer_for(kind)
         if trainer is not None:
+            check_data(kind, data)
             return trainer(recipe, data, out, resume=resume, progress=progress)
         recipe = read_recipe(recipe)
-    if data is None:
-        raise ValueError(
-            f"a network of kind {recipe.network.kind!r} is trained on shards: pass --data FOLDER, which vdp-distill "
-            "generate makes, or --data online:RECIPE"
-        )
+    check_data(recipe.network.kind, data)
     _fabric(recipe.training, out).launch(_train, recipe, data, out, resume, progress)
     return out
 

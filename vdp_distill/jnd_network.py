@@ -233,10 +233,10 @@ class DifferenceNetwork(nn.Module):
     def psychometric(self, evidence: Tensor) -> Tensor:
         """Weibull function with lapses: (1 - lapse) (1 - 0.5^((s x)^slope)), one half at threshold."""
         lapse = LARGEST_LAPSE * self.lapse.sigmoid()
-        # The tiny term keeps the power's gradient finite at identical images, where it is taken off again.
+        # The tiny term keeps the power's gradient finite near identical images, where it is taken off again.
         tiny = torch.finfo(evidence.dtype).tiny ** 0.25
         scaled, slope = self.log_sensitivity.exp() * evidence, self.log_slope.exp()
-        power = (scaled + tiny) ** slope - tiny**slope
+        power = torch.where(evidence > 0, (scaled + tiny) ** slope - tiny**slope, 0.0)
         return (1 - lapse) * -torch.expm1(-math.log(2) * power)
 
 

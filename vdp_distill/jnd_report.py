@@ -14,6 +14,8 @@ from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["write_report"]
 
+COLUMNS = ("step", "train_loss", "held_out_rmse", "held_out_mae")
+
 KINDS = {
     "jnd-paper": "The narrow Siamese network of Ak and Le Callet 2019",
     "jnd": "Masked multi-scale differences, pooled by learned norms, with a psychometric function at the end",
@@ -30,7 +32,7 @@ def write_report(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list
 
 def _write_log(path: Path, rows: list[dict]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, [name for name in COLUMNS if name in rows[0]])
         writer.writeheader()
         writer.writerows(rows)
 

@@ -11,7 +11,7 @@ __all__ = ["Recipe", "Training", "read_recipe"]
 
 PRECISIONS = ("32-true", "bf16-mixed")
 SCHEDULES = ("constant", "cosine")
-STRATEGIES = ("auto", "ddp", "ddp_spawn")
+STRATEGIES = ("auto", "ddp")
 
 POSITIVE = ("images_per_batch", "learning_rate", "steps", "validate_every", "validation_pairs", "accumulate", "devices")
 NOT_NEGATIVE = ("warmup_steps", "clip_norm", "patience", "flat_images", "loader_processes")
@@ -56,8 +56,8 @@ class Training:
         Stop once the best validation loss has fallen by less than this share over so many training images; the paper's
         rule is 1 % over 200,000. 0 images: never.
     devices, strategy
-        Processes that share a batch, and how Fabric starts them: ``"ddp"`` runs the same command again for each,
-        ``"ddp_spawn"`` calls the function in fresh ones; ``"auto"`` is ``"ddp"`` where there are several.
+        Processes that share a batch, each with a device, and how Fabric starts them: ``"ddp"`` runs the same command
+        again for each; ``"auto"`` is that where there are several.
     tensorboard
         Write the log for TensorBoard too; one of the packages ``tensorboard``, ``tensorboardX`` is then needed.
     """

@@ -20,6 +20,8 @@ from vdp_distill.version import METRIC_VERSION, __version__
 __all__ = ["Progress", "write_report"]
 
 WEIGHTS = "model.safetensors"
+LOGGED = ("step", "epoch", "images", "learning_rate", "train_loss", "val_loss")
+"""Columns of every log; the task's errors follow."""
 
 
 class Progress:
@@ -53,16 +55,17 @@ def write_report(folder: Path, out: Path, recipe: Recipe, task: Task, network: n
         Folder of the run.
     recipe, task, network, rows
     """
-    write_whole(folder / "log.csv", lambda partial: _write_log(partial, rows))
+    write_whole(folder / "log.csv", lambda partial: _write_log(partial, task, rows))
     write_whole(folder / "curve.png", lambda partial: _write_curve(partial, task, rows))
     weights = folder / WEIGHTS if (folder / WEIGHTS).is_file() else out / WEIGHTS
     card = _card(out.name, file_hash(weights), recipe, task, network, rows)
     write_whole(folder / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
 
 
-def _write_log(path: Path, rows: list[dict]) -> None:
+def _write_log(path: Path, task: Task, rows: list[dict]) -> None:
+    columns = [*LOGGED, *(f"val_{column.name}" for column in task.columns)]
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
 

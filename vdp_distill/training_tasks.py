@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vdp_distill import zoo
 from vdp_distill.recipes import nearest, read_toml, recipe_path
 
-__all__ = ["TASKS", "TRAINERS", "ErrorColumn", "Task", "kind_of", "task_for", "trainer_for"]
+__all__ = ["TASKS", "TRAINERS", "ErrorColumn", "Task", "check_data", "kind_of", "task_for", "trainer_for"]
 
 TASKS = MappingProxyType(
     {
@@ -38,6 +38,18 @@ TRAINERS = MappingProxyType(
     }
 )
 """Modules whose ``train(recipe, data, out, *, resume, progress)`` does all of a kind's training."""
+
+SHARDS = "shards: pass --data FOLDER, which vdp-distill generate makes, or --data online:RECIPE"
+PEOPLE = "MCL-JCI or photographs, as its recipe's [data] says: pass --data FOLDER"
+NEEDED_DATA = MappingProxyType(
+    {
+        **dict.fromkeys(TASKS, SHARDS),
+        "trunk": "photographs: pass --data FOLDER",
+        "jnd": PEOPLE,
+        "jnd-paper": PEOPLE,
+    }
+)
+"""What the kinds that cannot do without data are trained on."""
 
 
 class ErrorColumn(NamedTuple):
@@ -149,6 +161,12 @@ def kind_of(recipe: str | Path) -> str:
     """Kind of the network that a recipe describes, from its file or bare name."""
     table = read_toml(recipe_path(recipe)).get("network", {})
     return str(table.get("kind", "paper")) if isinstance(table, Mapping) else "paper"
+
+
+def check_data(kind: str, data: object) -> None:
+    """Refuse to train without data where it is needed, and say which."""
+    if data is None and kind in NEEDED_DATA:
+        raise ValueError(f"a network of kind {kind!r} is trained on {NEEDED_DATA[kind]}")
 
 
 def trainer_for(kind: str) -> Callable[..., Path] | None:

@@ -1,0 +1,76 @@
+"""What a small visual system is trained by: nothing to learn from a perfect answer, something from its start."""
+
+import pytest
+import torch
+
+from vdp_distill import HDRVDP2
+from vdp_distill.cortex_task import CortexTask
+from vdp_distill.example_pairs import photograph_pairs
+from vdp_distill.receptors import display_matrix
+from vdp_distill.surrogates.cortex import CortexConfig, Seen
+from vdp_distill.surrogates.vision import SmallVision
+from vdp_distill.training_recipe import Training
+
+PPD = 30.0
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """A batch as shards have it, and the exact map of S and Q."""
+    test, reference = (100 * torch.cat(images) + 1 for images in zip(*photograph_pairs(64, 64), strict=True))
+    metric = HDRVDP2(encoding="rgb-bt.709", pixels_per_degree=PPD, surround_l=10.0, keep_stages=True)
+    with torch.no_grad():
+        result = metric(test, reference)
+    count, contrast = len(test), result.stages["contrast_map"]
+    batch = {
+        "light/test": test,
+        "light/reference": reference,
+        "conditions/pixels_per_degree": torch.full((count,), PPD),
+        "conditions/surround_cdm2": torch.full((count, 3), 10.0),
+        "conditions/emission": torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32).expand(count, 3, 4),
+        "sum_S": contrast.sum(dim=(1, 2, 3)),
+        "P_det": result.P_det,
+        "P_map": result.P_map,
+        "Q": result.Q,
+    }
+    return batch, Seen(contrast, result.Q)
+
+
+def test_a_perfect_answer_costs_nothing(exact):
+    batch, seen = exact
+    losses, errors = CortexTask(CortexConfig()).evaluate(lambda *inputs: seen, batch)
+    # P_det is the map's largest value there and 1 - 0.5^sum here: the same but for float32.
+    assert losses.shape == (len(batch["Q"]), 4) and losses.abs().max() < 1e-4
+    assert errors.nan_to_num().abs().max() < 1e-4
+
+
+def test_an_error_is_counted_in_its_own_column(exact):
+    batch, seen = exact
+    task = CortexTask(CortexConfig())
+    _, errors = task.evaluate(lambda *inputs: Seen(seen.contrast_map, seen.quality + 2), batch)
+    assert torch.allclose(errors[:, 3], torch.full_like(errors[:, 3], 4.0), rtol=1e-3)
+    _, errors = task.evaluate(lambda *inputs: Seen(10 * seen.contrast_map, seen.quality), batch)
+    judged = (batch["sum_S"] > 1e-2) & (batch["sum_S"] < 1e5)
+    # Ten times the contrast is one unit of log10, but for the least contrast that is counted.
+    assert judged.any() and (errors[judged, 0] - 1).abs().max() < 0.2
+    assert bool(errors[~judged, 0].isnan().all())
+
+
+def test_some_steps_help(exact):
+    batch, _ = exact
+    task, network = CortexTask(CortexConfig()), SmallVision(CortexConfig())
+    optimizer = torch.optim.Adam(task.parameter_groups(network, Training(learning_rate=2e-4)))
+    history = []
+    for _ in range(8):
+        loss = task.losses(network, batch).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(float(loss.detach()))
+    assert history[-1] < 0.9 * history[0]
+
+
+def test_taps_and_gains_have_their_own_rates():
+    groups = CortexTask(CortexConfig()).parameter_groups(SmallVision(CortexConfig()), Training(learning_rate=1e-3))
+    assert [group["lr"] for group in groups] == [1e-3, 25e-3]
+    assert sum(len(group["params"]) for group in groups) == len(list(SmallVision(CortexConfig()).parameters()))
