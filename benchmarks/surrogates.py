@@ -10,6 +10,8 @@ calibration curves, and ``surrogates-distortions.csv``.
 
 import argparse
 import csv
+import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -180,10 +182,11 @@ def write(path: Path, rows: list[dict]) -> None:
 
 
 def made_data(folder: str, count: int) -> Path:
-    """A set of the recipe from scikit-image's photographs, all of it for the test."""
-    from data_gen import generate
-
-    return generate("zoo-v1", Path(folder) / "set", count=count)
+    """A set of the recipe from scikit-image's photographs."""
+    out = Path(folder) / "set"
+    command = [sys.executable, "-m", "vdp_distill.cli", "generate", "zoo-v1", "--out", str(out), "--count", str(count)]
+    subprocess.run(command, check=True)
+    return out
 
 
 def main() -> None:

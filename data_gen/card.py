@@ -6,20 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
+from data_gen.card_pictures import histogram_sheet, sample_sheet, words
+from data_gen.licences import NOT_STATED, licence_named, read_licences
 from data_gen.manifest import RUNS
 from vdp_distill import shards
-from vdp_distill.dataset import ShardDataset
 from vdp_distill.io import write_image
 from vdp_distill.sets import describe, read_manifest, write_text
-from vdp_distill.targets import IMAGES, NUMBERS
-from vdp_distill.visualize import contact_sheet, heatmap, histograms
+from vdp_distill.targets import NUMBERS
 
 __all__ = ["show", "CARD"]
 
 CARD = "card.md"
-SHEET_SAMPLES = 12
 RANGED = ("pixels_per_degree", "max_luminance", "min_luminance", "E_ambient", "surround_cdm2", "strength", *NUMBERS)
-LOGARITHMIC = ("pixels_per_degree", "max_luminance", "min_luminance", "mean surround", "strength", "sum_S", "rescaled")
+REACHED = 0.02
+"""How near P_det must lie to an aimed sample's goal to count as there."""
+
+GOAL_BINS = 12
+"""Equal parts of the range that is aimed at, whose samples the card counts."""
 
 CLUSTER = """\
 ## On a cluster
@@ -37,7 +40,7 @@ One thread a worker: a worker computes on one thread so that every sample is the
 """
 
 
-def show(folder: str | Path, out: str | Path | None = None) -> str:
+def show(folder: str | Path, out: str | Path | None = None, licences: str | Path | None = None) -> str:
     """The card of a set; writes ``card.md``, ``histograms.png`` and ``contact_sheet.png``.
 
     Parameters
@@ -46,6 +49,8 @@ def show(folder: str | Path, out: str | Path | None = None) -> str:
         The set.
     out
         Where the files go; the set's own folder if None.
+    licences
+        TOML file of licences (:func:`data_gen.licences.read_licences`); goes before what the set itself says.
 
     Returns
     -------
@@ -62,9 +67,15 @@ def show(folder: str | Path, out: str | Path | None = None) -> str:
     manifest = read_manifest(folder)
     columns = read_columns(folder)
     out.mkdir(parents=True, exist_ok=True)
-    write_image(out / "histograms.png", histograms(_pictured(columns), LOGARITHMIC))
-    write_image(out / "contact_sheet.png", sheet(folder))
-    parts = (_head(manifest, columns), _sizes(folder, columns), _audit(folder), _sources(manifest), ["", CLUSTER])
+    write_image(out / "histograms.png", histogram_sheet(columns))
+    write_image(out / "contact_sheet.png", sample_sheet(folder))
+    parts = (
+        _head(manifest, columns),
+        _sizes(folder, columns),
+        _audit(folder),
+        _sources(manifest, read_licences(licences)),
+        ["", CLUSTER],
+    )
     text = "\n".join(line for part in parts for line in part)
     write_text(out / CARD, text)
     return text
@@ -84,22 +95,9 @@ def read_columns(folder: Path) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _words(column: np.ndarray) -> np.ndarray:
-    return np.array([value.decode() for value in column])
-
-
-def _pictured(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    words = {name: _words(columns[name]) for name in ("distortion", "scene", "split", "rgb_display")}
-    spaces = _words(columns["colorspace"])
-    words["curve"] = np.array([name.split("-")[0] if name.startswith("gamma") else name for name in spaces])
-    names = ("P_det", "Q", "log_C", "pixels_per_degree", "max_luminance", "min_luminance", "strength", "rescaled")
-    numbers = {name: columns[name] for name in names if name in columns}
-    return numbers | {"mean surround": columns["surround_cdm2"].mean(axis=1)} | words
-
-
 def _head(manifest: dict, columns: dict[str, np.ndarray]) -> list[str]:
     recipe = manifest["recipes"][0]
-    splits = Counter(_words(columns["split"]).tolist())
+    splits = Counter(words(columns["split"]).tolist())
     lines = [
         f"# Data set {recipe['name']}",
         "",
@@ -107,7 +105,9 @@ def _head(manifest: dict, columns: dict[str, np.ndarray]) -> list[str]:
         "",
         f"- set: `{', '.join(manifest['sets'])}` (hash of recipe and pictures)",
         f"- samples: {len(columns['index'])} of {manifest['count']}; "
-        + ", ".join(f"{split} {splits[split]}" for split in ("train", "val", "test")),
+        + ", ".join(f"{split} {splits[split]}" for split in ("train", "val", "test"))
+        + "; photographs in use: "
+        + ", ".join(f"{split} {count}" for split, count in _photographs(columns).items()),
         f"- engine: {recipe['engine']}, float32; versions: "
         + ", ".join(f"{k} {v}" for k, v in manifest["versions"].items()),
         f"- seed {recipe['seed']}, {recipe['size_pixels']} x {recipe['size_pixels']} pixels",
@@ -121,19 +121,50 @@ def _head(manifest: dict, columns: dict[str, np.ndarray]) -> list[str]:
         if name in columns:
             low, middle, high = np.percentile(columns[name], [0, 50, 100])
             lines.append(f"| {name} | {low:.4g} | {middle:.4g} | {high:.4g} |")
-    return [*lines, "", *_by_distortion(columns)]
+    return [*lines, "", *_by_distortion(columns), *_aim(columns, recipe["aim"])]
+
+
+def _photographs(columns: dict[str, np.ndarray]) -> dict[str, int]:
+    """How many different photographs each split is cut from."""
+    cut = columns["scene"] == b"photograph"
+    return {
+        split: len(set(columns["source"][cut & (columns["split"] == split.encode())].tolist()))
+        for split in ("train", "val", "test")
+    }
 
 
 def _by_distortion(columns: dict[str, np.ndarray]) -> list[str]:
     if "P_det" not in columns:
         return []
-    words, P_det = _words(columns["distortion"]), columns["P_det"]
+    kinds, P_det = words(columns["distortion"]), columns["P_det"]
     lines = ["| distortion | samples | P_det < 0.02 | 0.02 to 0.98 | > 0.98 |", "|---|---|---|---|---|"]
-    for name in sorted(set(words)):
-        values = P_det[words == name]
+    for name in sorted(set(kinds)):
+        values = P_det[kinds == name]
         under, over = (values < 0.02).mean(), (values > 0.98).mean()
         lines.append(f"| {name} | {len(values)} | {under:.0%} | {1 - under - over:.0%} | {over:.0%} |")
     return [*lines, ""]
+
+
+def _aim(columns: dict[str, np.ndarray], aim: dict) -> list[str]:
+    """How evenly the aimed samples lie over their range, and how many could not reach their goal."""
+    wanted = np.isfinite(columns["aim_P_det"])
+    if not wanted.any() or "P_det" not in columns:
+        return []
+    P_det, goal, factor = (columns[name][wanted] for name in ("P_det", "aim_P_det", "rescaled"))
+    reached = np.abs(P_det - goal) <= REACHED
+    edges = np.linspace(*aim["P_det"], GOAL_BINS + 1)
+    counts = np.histogram(P_det, edges)[0]
+    return [
+        f"Aimed: {wanted.sum()} samples, goals even over P_det {edges[0]:g} to {edges[-1]:g}; {reached.mean():.1%} lie "
+        f"within {REACHED} of their goal. Of the others {np.mean(P_det[~reached] < goal[~reached]):.0%} stay under it: "
+        f"their difference, multiplied by {np.median(factor[~reached]):.3g} in the middle, has no room left on the "
+        "display or is none that the metric sees.",
+        "",
+        "| P_det from | " + " | ".join(f"{edge:.2f}" for edge in edges[:-1]) + " |",
+        "|---" * (GOAL_BINS + 1) + "|",
+        "| aimed samples | " + " | ".join(map(str, counts)) + " |",
+        "",
+    ]
 
 
 def _sizes(folder: Path, columns: dict[str, np.ndarray]) -> list[str]:
@@ -181,45 +212,15 @@ def _audit(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
-def _sources(manifest: dict) -> list[str]:
+def _sources(manifest: dict, licences: dict[str, str]) -> list[str]:
     sources, skipped = manifest["sources"], manifest["skipped"]
     lines = ["## Sources", "", f"{len(sources)} photographs ({manifest['images']}), {len(skipped)} skipped.", ""]
     if sources:
         lines += ["| photograph | split | size | licence | SHA-256 |", "|---|---|---|---|---|"]
     for source in sources:
-        size = f"{source['width']}x{source['height']}"
-        lines.append(
-            f"| {source['name']} | {source['split']} | {size} | {source['licence']} | `{source['sha256'][:16]}` |"
-        )
+        size, named = f"{source['width']}x{source['height']}", licence_named(source["name"], licences)
+        licence = source["licence"] if named == NOT_STATED else named
+        lines.append(f"| {source['name']} | {source['split']} | {size} | {licence} | `{source['sha256'][:16]}` |")
     if skipped:
         lines += ["", "Skipped:", "", *(f"- {item['name']}: {item['why']}" for item in skipped)]
     return lines
-
-
-def sheet(folder: str | Path, samples: int = SHEET_SAMPLES) -> np.ndarray:
-    """A contact sheet of samples spread over the set: both images as code values, stage maps, heat map."""
-    data = ShardDataset(folder)
-    data = ShardDataset(folder, (*data.fields, *(f"inputs/{image}" for image in IMAGES)))
-    words = {name: data.text(f"samples/{name}") for name in ("distortion", "scene", "split")}
-    chosen = np.unique(np.linspace(0, len(data) - 1, samples).round().astype(int))
-    rows = [_sheet_row(data[int(index)], {name: column[index] for name, column in words.items()}) for index in chosen]
-    return contact_sheet(rows, [title for title in rows[0] if title != "label"])
-
-
-def _sheet_row(sample: dict, words: dict[str, str]) -> dict:
-    row = {"label": _label(sample, words)} | {image: sample[f"inputs/{image}"] for image in IMAGES}
-    for name, field in sample.items():
-        if name.startswith("stages/") and field.ndim == 3 and "reference" not in name and not name[-1].isdigit():
-            row[name.removeprefix("stages/").replace("/test", "")] = field[:3].mean(dim=0).numpy()
-    if "P_map" in sample:
-        row["P_map"] = heatmap(sample["P_map"], sample["inputs/reference"], legend=False)
-    return row
-
-
-def _label(sample: dict, words: dict[str, str]) -> str:
-    ppd, peak = float(sample["conditions/pixels_per_degree"]), float(sample["conditions/max_luminance"])
-    lines = [f"#{int(sample['samples/index'])} {words['distortion']}", f"{words['scene']}, {words['split']}"]
-    lines.append(f"{ppd:.0f} ppd, {peak:.0f} cd/m2")
-    if "P_det" in sample:
-        lines.append(f"P_det {float(sample['P_det']):.2f}, Q {float(sample['Q']):.0f}")
-    return "\n".join(lines)

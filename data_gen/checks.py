@@ -3,10 +3,10 @@
 from data_gen.distortions import DISTORTIONS
 from data_gen.scenes import MADE
 from vdp_distill.checks import SMALLEST_SIDE
+from vdp_distill.chunks import COMPRESSIONS
 from vdp_distill.pipeline import STAGES
 from vdp_distill.recipes import nearest
 from vdp_distill.settings import ENGINES
-from vdp_distill.shards import COMPRESSIONS
 from vdp_distill.targets import MAPS
 
 __all__ = ["check_recipe"]
@@ -14,6 +14,8 @@ __all__ = ["check_recipe"]
 CURVES = ("sRGB", "gamma", "PQ", "HLG", "linear")
 EMISSIONS = ("crt", "ccfl-lcd", "led-lcd", "blend")
 SURROUNDS = ("dark", "mean", "free")
+LONGEST_NAME = 12
+"""Of a display, as a shard's column holds it."""
 
 
 def check_recipe(recipe) -> None:
@@ -61,10 +63,11 @@ def _check_words(recipe) -> None:
         raise ValueError(f"targets.maps: the engine {recipe.engine!r} has no gradient; use engine = 'torch'")
     if recipe.engine == "original" and targets.stages:
         raise ValueError("targets.stages: the engine 'original' gives no stages; set stages = []")
+    _check_displays(recipe.engine, viewing)
     shares = {
         "distortions.kinds": (recipe.distortions.kinds, DISTORTIONS),
         "viewing.curves": (viewing.curves, CURVES),
-        "viewing.emission": (viewing.emission, EMISSIONS),
+        "viewing.emission": (viewing.emission, (*EMISSIONS, *viewing.spectra)),
         "viewing.surround": (viewing.surround, SURROUNDS),
     }
     if recipe.scenes.photographs < 1:
@@ -73,6 +76,19 @@ def _check_words(recipe) -> None:
         _known(given, known, name)
         if sum(given.values()) <= 0:
             raise ValueError(f"{name} must give something a share above 0, got {given}")
+
+
+def _check_displays(engine: str, viewing) -> None:
+    """Names of the user's own displays; the original knows no display but its own."""
+    for name in viewing.spectra:
+        if name in EMISSIONS or not name.isascii() or not 1 <= len(name) <= LONGEST_NAME:
+            raise ValueError(
+                f"viewing.spectra: a display's name must be 1 to {LONGEST_NAME} ASCII letters and none of "
+                f"{', '.join(EMISSIONS)}, got {name!r}"
+            )
+    unknown = [name for name in viewing.emission if name == "blend" or name in viewing.spectra]
+    if engine == "original" and unknown:
+        raise ValueError(f"viewing.emission: engine 'original' knows displays by name only; leave out {unknown}")
 
 
 def _known(words, choices, where: str) -> None:

@@ -30,7 +30,10 @@ def only_run(folder: Path) -> Iterator[None]:
         if not _taken(file):
             file.seek(0)
             owner = file.read().strip() or "unknown"
-            raise ValueError(f"another run ({owner}) writes into {folder}; wait for it, or use another folder")
+            raise ValueError(
+                f"another run ({owner}) writes into {folder}; wait for it, or use another folder; if that machine is "
+                f"gone for good, delete {path}"
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

@@ -13,7 +13,7 @@ from data_gen.making import Made
 from data_gen.photographs import Source, find_photographs
 from data_gen.recipe import Recipe
 from vdp_distill.io import file_hash
-from vdp_distill.sets import CHECKSUMS, MANIFEST, read_checksums, read_manifest, write_text
+from vdp_distill.sets import MANIFEST, read_checksums, read_manifest, write_checksums, write_text
 from vdp_distill.shards import damage, open_shard, shard_name, shard_paths
 from vdp_distill.version import METRIC_VERSION, __version__
 
@@ -42,7 +42,7 @@ def versions() -> dict:
     return found
 
 
-def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers: int) -> dict:
+def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers: int, licences: dict[str, str]) -> dict:
     """Start a set, or go on with one: its manifest.
 
     Raises
@@ -55,7 +55,7 @@ def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers:
     if shard_paths(out) or (out / MANIFEST).exists():
         raise ValueError(f"{out} holds a data set already; go on with it by --resume, or choose another folder")
     needed = recipe.scenes.photographs > 0
-    sources, skipped = find_photographs(images, recipe.size_pixels, workers) if needed else ([], [])
+    sources, skipped = find_photographs(images, recipe.size_pixels, workers, licences) if needed else ([], [])
     manifest = {
         "sets": [set_hash(recipe, sources)],
         "recipes": [{**recipe.identity(), "about": recipe.about, "count": recipe.count}],
@@ -113,23 +113,19 @@ def record_checksums(out: Path, what: int | Made) -> list[int]:
     """
     known = read_checksums(out)
     if isinstance(what, Made):
-        _write(out, known | {shard_name(what.number): what.sha256})
+        write_checksums(out, known | {shard_name(what.number): what.sha256})
         return []
     for partial in out.glob("*.part-*"):
         partial.unlink(missing_ok=True)
-    found = {}
+    found = {MANIFEST: file_hash(out / MANIFEST)}
     for path in shard_paths(out):
         digest = file_hash(path)
         if known.get(path.name) == digest or (path.name not in known and not damage(path)):
             found[path.name] = digest
         else:
             path.unlink()
-    _write(out, found)
+    write_checksums(out, found)
     return [number for number in range(what) if shard_name(number) not in found]
-
-
-def _write(out: Path, checksums: dict[str, str]) -> None:
-    write_text(out / CHECKSUMS, "".join(f"{digest}  {name}\n" for name, digest in sorted(checksums.items())))
 
 
 def record_run(out: Path, made: list[Made], seconds: float, workers: int, dask: str | None) -> None:
@@ -139,6 +135,7 @@ def record_run(out: Path, made: list[Made], seconds: float, workers: int, dask: 
         "bytes": sum(one.size_bytes for one in made),
         "seconds": round(seconds, 2),
         "busy_seconds": round(sum(one.seconds for one in made), 2),
+        "cpu_seconds": round(sum(one.cpu_seconds for one in made), 2),
         "workers": workers,
         "dask": dask is not None,
         "processors": os.cpu_count(),

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from data_gen.chance import log_uniform
+from data_gen.licences import NOT_STATED, licence_beside, licence_named
 from vdp_distill.io import READABLE, Image, file_hash, read_image
 
 __all__ = ["Source", "Album", "find_photographs"]
@@ -51,7 +52,9 @@ def bundled_folder() -> Path:
     return Path(skimage.data.__file__).parent
 
 
-def find_photographs(folder: Path | None, smallest_side: int, workers: int = 1) -> tuple[list[Source], list[dict]]:
+def find_photographs(
+    folder: Path | None, smallest_side: int, workers: int = 1, licences: dict[str, str] | None = None
+) -> tuple[list[Source], list[dict]]:
     """Every photograph of a folder, read once from end to end, and what was skipped and why.
 
     Parameters
@@ -60,6 +63,10 @@ def find_photographs(folder: Path | None, smallest_side: int, workers: int = 1) 
         Searched with its sub-folders; None for scikit-image's bundled photographs.
     smallest_side
         Smaller pictures are skipped.
+    workers
+        Pictures read at a time.
+    licences
+        From :func:`data_gen.licences.read_licences`; goes before licence files beside the pictures.
 
     Raises
     ------
@@ -71,7 +78,7 @@ def find_photographs(folder: Path | None, smallest_side: int, workers: int = 1) 
         raise FileNotFoundError(f"no folder of images {root}; give one with --images, or leave it out for bundled ones")
     paths = [root / name for name in BUNDLED] if folder is None else _listed(root)
     with ThreadPoolExecutor(max_workers=max(workers, 1)) as pool:
-        looked = list(pool.map(lambda path: _look(path, root, smallest_side), paths))
+        looked = list(pool.map(lambda path: _look(path, root, smallest_side, licences or {}), paths))
     skipped = [found for found in looked if "why" in found]
     usable = list({found["sha256"]: found for found in looked if "why" not in found}.values())
     if not usable:
@@ -86,7 +93,7 @@ def _listed(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.suffix.lower() in READABLE and path.is_file())
 
 
-def _look(path: Path, root: Path, smallest_side: int) -> dict:
+def _look(path: Path, root: Path, smallest_side: int, licences: dict[str, str]) -> dict:
     name = path.relative_to(root).as_posix()
     try:
         image = _checked(read_image(path, grey="expand", scaled=False), path)
@@ -101,7 +108,7 @@ def _look(path: Path, root: Path, smallest_side: int) -> dict:
         "height": height,
         "width": width,
         "kind": image.kind,
-        "licence": _licence(path, root),
+        "licence": _licence(path, root, licences),
     }
 
 
@@ -111,17 +118,11 @@ def _checked(image: Image, path: Path) -> Image:
     return image
 
 
-def _licence(path: Path, root: Path) -> str:
-    """First line of a licence file beside the picture or above it, as far up as the folder that was given."""
+def _licence(path: Path, root: Path, licences: dict[str, str]) -> str:
     if root == bundled_folder():
         return "bundled with scikit-image (public domain or BSD-3-Clause; its data/README.txt)"
-    for folder in (path.parent, *path.parent.parents):
-        for text in sorted((*folder.glob("LICEN[SC]E*"), *folder.glob("COPYING*"))):
-            lines = text.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            return lines[0][:120] if lines else text.name
-        if folder == root:
-            break
-    return "not stated"
+    named = licence_named(path.relative_to(root).as_posix(), licences)
+    return licence_beside(path, root) if named == NOT_STATED else named
 
 
 def split_by_hash(hashes: list[str]) -> dict[str, str]:

@@ -3,7 +3,10 @@
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data_gen.recipe import Aim, Distortions, Recipe, Scenes, Targets, Viewing
+from data_gen.spectra import read_spectra
 from vdp_distill.recipes import nearest, read_toml
 
 __all__ = ["load_recipe", "recipe_names", "from_table"]
@@ -36,7 +39,17 @@ def load_recipe(recipe: str | Path) -> Recipe:
     if not path.is_file():
         hint = nearest(str(recipe), recipe_names())
         raise FileNotFoundError(f"no recipe {recipe}: give a TOML file or the name of one that ships; {hint}")
-    return from_table(read_toml(path), str(path))
+    return from_table(_with_spectra(read_toml(path), path.parent), str(path))
+
+
+def _with_spectra(table: dict, folder: Path) -> dict:
+    """The table with the numbers of the spectra's files in place of their names."""
+    viewing = table.get("viewing")
+    spectra = viewing.get("spectra") if isinstance(viewing, dict) else None
+    if not isinstance(spectra, dict):
+        return table
+    found = {name: read_spectra(folder / file) if isinstance(file, str) else file for name, file in spectra.items()}
+    return {**table, "viewing": {**viewing, "spectra": found}}
 
 
 def from_table(table: dict, where: str) -> Recipe:
@@ -68,7 +81,7 @@ def _fitting(value, item, where: str):
     if getattr(item.type, "__origin__", None) is tuple:
         return _row(value, item.type, where)
     if getattr(item.type, "__origin__", None) is dict:
-        return _shares(value, where)
+        return _shares(value, where) if item.type.__args__[1] is float else _matrices(value, where)
     if type(value) is not item.type:
         raise ValueError(f"{where} must be {item.type.__name__}, got {value!r}")
     return value
@@ -91,3 +104,13 @@ def _shares(value, where: str) -> dict[str, float]:
         if isinstance(share, bool) or not isinstance(share, int | float) or not share >= 0:
             raise ValueError(f"{where}: the share of {key!r} must be a number of at least 0, got {share!r}")
     return {key: float(share) for key, share in value.items()}
+
+
+def _matrices(value, where: str) -> dict[str, tuple]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a table of CSV files, got {value!r}")
+    shapes = {name: np.shape(matrix) for name, matrix in value.items()}
+    for name, shape in shapes.items():
+        if shape != (3, 4):
+            raise ValueError(f"{where}: {name!r} must be a CSV file or a (3, 4) matrix, got {value[name]!r}")
+    return {name: tuple(tuple(map(float, row)) for row in matrix) for name, matrix in value.items()}

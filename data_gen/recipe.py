@@ -69,7 +69,11 @@ class Viewing:
     gamma
         Range of the exponent of ``gamma``, uniform.
     emission
-        ``crt``, ``ccfl-lcd``, ``led-lcd``, or ``blend`` (a random mixture of the three), with shares.
+        ``crt``, ``ccfl-lcd``, ``led-lcd``, ``blend`` (a random mixture of the three), or a name of ``spectra``, with
+        shares.
+    spectra
+        Displays of one's own by name. In a TOML file a CSV file each, with its emission spectra
+        (:func:`data_gen.spectra.read_spectra`); here the matrix (3, 4) that follows from them.
     surround
         Light around the image: ``dark`` (1e-5 cd/m2), ``mean`` (of the reference) or ``free`` (log-uniform in
         ``surround_cdm2``), with shares.
@@ -84,6 +88,7 @@ class Viewing:
     curves: dict[str, float] = field(default_factory=lambda: {"sRGB": 1.0})
     gamma: tuple[float, float] = (1.8, 2.6)
     emission: dict[str, float] = field(default_factory=lambda: {"ccfl-lcd": 1.0, "led-lcd": 1.0, "crt": 1.0})
+    spectra: dict[str, tuple] = field(default_factory=dict)
     surround: dict[str, float] = field(default_factory=lambda: {"dark": 1.0, "mean": 1.0, "free": 1.0})
     surround_cdm2: tuple[float, float] = (0.01, 1000.0)
 
@@ -110,7 +115,7 @@ class Targets:
     dtype
         ``"float16"`` with a scale a sample, or ``"float32"``.
     compression
-        ``"gzip"`` or ``"none"``.
+        ``"lz4"`` (fast), ``"gzip"`` (which every HDF5 program reads) or ``"none"``; see :mod:`vdp_distill.chunks`.
     audit_every
         One sample in so many is computed in float64 again; 0 for none.
     """
@@ -119,7 +124,7 @@ class Targets:
     stages: tuple[str, ...] = ("light_scatter", "photoreceptors", "luminance_masking", "achromatic")
     maps: tuple[str, ...] = ("P_map",)
     dtype: str = "float16"
-    compression: str = "gzip"
+    compression: str = "lz4"
     audit_every: int = 100
 
 
@@ -161,6 +166,8 @@ class Recipe:
     def identity(self) -> dict:
         """What decides a sample, as plain data: all but the text about it and how many there are."""
         plain = json.loads(json.dumps(asdict(self)))
+        if not plain["viewing"]["spectra"]:  # a set without any keeps the name that it had before they were known
+            del plain["viewing"]["spectra"]
         return {key: value for key, value in plain.items() if key not in ("about", "count")}
 
     def hash(self) -> str:

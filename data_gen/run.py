@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 
+from data_gen.licences import read_licences
 from data_gen.local import processes
 from data_gen.locking import only_run
 from data_gen.making import Job, Made, block_fields, make_shard, one_thread, tools_of
@@ -71,6 +72,7 @@ def generate(
     dask: str | None = None,
     engine: str | None = None,
     hdrvdp_dir: str | Path | None = None,
+    licences: str | Path | None = None,
     resume: bool = False,
     count: int | None = None,
     progress: bool = True,
@@ -93,6 +95,9 @@ def generate(
         In place of the recipe's.
     hdrvdp_dir
         Folder of the user's HDR-VDP for ``engine="original"``.
+    licences
+        TOML file that names licences of photographs (:func:`data_gen.licences.read_licences`), for folders without
+        licence files of their own.
     resume
         Go on with what is in ``out``.
     progress
@@ -119,7 +124,7 @@ def generate(
         raise ValueError(f"workers must be at least 1, got {workers}")
     out, images = _folder(out), None if images is None else Path(images)
     with only_run(out):
-        manifest = begin(recipe, out, images, resume, workers)
+        manifest = begin(recipe, out, images, resume, workers, read_licences(licences))
         job = Job(
             recipe=recipe,
             images=images and images.resolve(),

@@ -27,7 +27,7 @@ class Condition:
         What turns code values into light.
     pixels_per_degree
     emission_name, emission
-        Name of the emission, and its matrix (3, 4) from light channels to receptors.
+        Name of the emission (:class:`data_gen.recipe.Viewing`), and its matrix (3, 4) from light channels to receptors.
     surround
         ``dark``, ``mean`` or ``free``.
     surround_cdm2
@@ -78,7 +78,7 @@ def draw_condition(viewing: Viewing, generator: np.random.Generator) -> Conditio
         E_ambient=_single(lux) if lit else 0.0,
         k_refl=_single(viewing.reflected),
     )
-    name, matrix = _emission(choose(viewing.emission, generator), generator)
+    name, matrix = _emission(choose(viewing.emission, generator), viewing.spectra, generator)
     surround = choose(viewing.surround, generator)
     surround_cdm2 = log_uniform(viewing.surround_cdm2, generator)
     ppd = _single(log_uniform(viewing.pixels_per_degree, generator))
@@ -91,8 +91,10 @@ def _single(value: float) -> float:
     return float(np.float32(round(value, digits)))
 
 
-def _emission(name: str, generator: np.random.Generator) -> tuple[str, np.ndarray]:
+def _emission(name: str, spectra: dict[str, tuple], generator: np.random.Generator) -> tuple[str, np.ndarray]:
     weights = generator.dirichlet(np.ones(len(THREE)))
+    if name in spectra:
+        return name, np.array(spectra[name])
     if name != "blend":
         return name, display_matrix(name, 3)
     return name, sum(weight * display_matrix(each, 3) for weight, each in zip(weights, THREE, strict=True))

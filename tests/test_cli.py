@@ -53,7 +53,11 @@ def test_compare_is_the_metric(run, files):
         assert record[name] == pytest.approx(float(getattr(expected, name)), rel=1e-9)
     assert record["settings"]["encoding"] == "sRGB-display" and record["settings"]["vdp_distill"]
     assert record["files"]["test"]["name"] == "test.png" and len(record["files"]["test"]["sha256"]) == 64
-    assert "clearly visible" in record["verdict"]
+    assert record["verdict_by"] == "people-v1" and 0.5 < record["P_people"] < record["P_det"]
+    assert record["verdict"].startswith("visible")
+    strict = json.loads(run("compare", "test.png", "reference.png", *PPD, "--json", "--model", "exact").stdout)
+    assert strict["verdict_by"] == "strict" and "clearly visible" in strict["verdict"]
+    assert strict["P_det"] == record["P_det"] and strict["P_people"] == record["P_people"]
 
 
 def test_compare_in_words(run):
@@ -132,6 +136,11 @@ BAD = {
     "benchmark": (["benchmark", "--images", ".none"], "no images"),
     "generate": (["generate", "tinny", "--out", "data"], "tinny"),
     "verify": (["data", "verify", "."], "no data set"),
+    "jnd": (["jnd"], "takes a picture or a folder"),
+    "jnd codec": (["jnd", "test.png", "--codec", "gif"], "codec must be one of"),
+    "jnd folder": (["jnd", "."], "needs --out FOLDER"),
+    "jnd original": (["jnd", "test.png", "--out", "reference.png"], "writes over nothing"),
+    "jnd share": (["jnd", "test.png", "--p", "50"], "between 0 and 1"),
 }
 
 

@@ -282,7 +282,7 @@ def test_the_audit_holds_single_against_double(undisturbed):
 def test_a_cluster_makes_the_same_set_though_a_worker_is_killed(undisturbed, tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs the extra dask")
     out = tmp_path / "cluster"
-    quiet = {"silence_logs": 50, "dashboard_address": None}
+    quiet = {"silence_logs": 50, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **quiet) as cluster:
         victim = next(iter(cluster.workers.values())).process.process.pid
         killer = subprocess.Popen(

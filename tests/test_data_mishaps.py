@@ -46,7 +46,7 @@ if __name__ == "__main__":
 
 PLACES = {
     "before the manifest has its name": ("sets.os", "replace", True),
-    "samples written, no header": ("shard_writer.Writer", "finish", True),
+    "samples written, no header": ("making", "header", True),
     "whole, but without its name": ("shard_writer.os", "fsync", True),
     "named, but its checksum not noted": ("making", "file_hash", False),
 }

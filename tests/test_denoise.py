@@ -139,7 +139,9 @@ def test_judges_agree_with_their_sources(some_digits):
 def test_judges_find_nothing_in_the_clean_image(some_digits):
     clean = some_digits[1]
     found = judge(clean, clean, DIGITS)
-    assert not found.scores["P_det"].any() and not found.P_map.any() and not found.scores["visible_area"].any()
+    # float32: in a batch, the transforms of equal planes may differ in their last bits, some 1e-29 after masking.
+    assert (found.scores["P_det"] < 1e-20).all() and (found.P_map < 1e-20).all()
+    assert not found.scores["visible_area"].any()
     assert torch.allclose(found.scores["JOD"], torch.tensor(10.0))
 
 
@@ -169,7 +171,7 @@ def test_a_study_writes_its_table_figure_and_pictures(tmp_path):
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
     levels = len(study.judged_noise)
-    assert [row["loss"] for row in rows] == ["none"] * levels + (["l1"] * levels + ["exact"] * levels) * 2
+    assert [row["loss"] for row in rows] == ["noisy"] * levels + (["l1"] * levels + ["exact"] * levels) * 2
     assert all(0 <= float(row["P_det"]) <= 1 for row in rows)
     # White noise of a tenth of a code value has this PSNR, a little more where clipping takes some of it away.
     assert float(rows[1]["PSNR_dB"]) == pytest.approx(-20 * np.log10(float(rows[1]["noise"])), abs=0.5)

@@ -45,7 +45,7 @@ def store(judgements):
 
 
 def test_shipped_recipes_read_back(tmp_path):
-    for name in ("jnd", "jnd-achromatic", "jnd-paper", "jnd-paper-contrastive"):
+    for name in ("jnd", "jnd-mcl-jci", "jnd-achromatic", "jnd-paper", "jnd-paper-contrastive"):
         shipped = read_recipe(name)
         (tmp_path / "again.toml").write_text(shipped.text())
         assert read_recipe(tmp_path / "again.toml") == shipped

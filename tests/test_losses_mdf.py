@@ -358,10 +358,10 @@ def test_a_scale_starts_from_the_one_before(photograph, tmp_path):
     run.pair(0)[0].tail.bias.data.fill_(7.0)
     run.position.scale = 1
     run.begin_scale()
-    assert float(run.pair(1)[0].tail.bias) == 7.0
+    assert run.pair(1)[0].tail.bias.item() == 7.0
     run.position.scale = 2  # wider: nothing to inherit
     run.begin_scale()
-    assert float(run.pair(2)[0].tail.bias) == 0.0
+    assert run.pair(2)[0].tail.bias.item() == 0.0
 
 
 def test_generators_learn_to_restore(photograph, tmp_path):
@@ -447,3 +447,15 @@ def test_released_losses_grow_with_the_distortion(model, generator):
     loss = MDFLoss(model)
     values = [float(loss(reference + sigma * noise, reference)) for sigma in (0.0, 0.01, 0.03, 0.1)]
     assert values[0] == 0 and values == sorted(values) and len(set(values)) == 4
+
+
+def test_first_layers_remember_the_range_of_their_image():
+    """What ``input_range`` rests on: the mean of a convolution is the sum of its weights times the mean image."""
+    weights = MDFLoss("mdf-sr-v1").discriminators.state_dict()
+    mean = 2 * data.astronaut().reshape(-1, 3).mean(axis=0) / 255 - 1
+    for scale in range(8):
+        layer = {name: weights[f"s{scale}.head.{name}"].double() for name in ("conv.weight", "conv.bias")}
+        outputs = weights[f"s{scale}.head.norm.running_mean"].double() - layer["conv.bias"]
+        found = torch.linalg.lstsq(layer["conv.weight"].sum(dim=(2, 3)), outputs[:, None]).solution[:, 0]
+        # Valid convolutions leave out the border, and the critic was shown restored images too.
+        np.testing.assert_allclose(found.numpy(), mean, atol=0.08)

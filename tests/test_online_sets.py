@@ -81,7 +81,8 @@ def test_online_training_is_training_on_those_samples_in_order(tmp_path):
 
 def test_a_bad_sample_can_be_made_again_from_what_the_message_says(tmp_path):
     """One sample of a set on disk is spoilt; recipe and index of the message give the sample as it was."""
-    folder = make(MADE, tmp_path / "set")
+    folder = tmp_path / "set"
+    make(MADE, folder)
     read = ShardDataset(folder, FIELDS)
     spoilt = [read[number] for number in range(len(read))]
     light = spoilt[13]["light/test"]

@@ -50,6 +50,14 @@ def test_canvas_filter_equals_the_plain_one(generator, size):
     assert torch.allclose(fourier.filter_on_canvas(image, per_image.requires_grad_()), plain, atol=1e-13)
 
 
+def test_canvas_filter_in_parts_of_planes_equals_the_plain_one(generator, monkeypatch):
+    monkeypatch.setattr(fourier, "GROUP_ELEMENTS", 500)
+    image = randn(generator, 1, 3, 40, 37)
+    transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(40, 37)))
+    filtered = fourier.filter_on_canvas(image, transfer[None, None])
+    assert torch.allclose(filtered, oracles.filter_on_canvas(image, transfer), atol=1e-13)
+
+
 def test_scatter_keeps_a_constant_and_draws_the_surround_in(generator):
     transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(20, 20)))[None, None]
     constant = torch.full((1, 1, 20, 20), 7.0, dtype=torch.float64)
@@ -60,12 +68,12 @@ def test_scatter_keeps_a_constant_and_draws_the_surround_in(generator):
 
 
 def test_scatter_of_a_pair_is_that_of_each_image(generator):
-    light, surround = 1 + rand(generator, 4, 2, 14, 19), 0.5 + rand(generator, 2, 2, 1, 1).repeat(2, 1, 1, 1)
+    light, surround = 1 + rand(generator, 4, 2, 14, 19), 0.5 + rand(generator, 2, 2, 1, 1)
     transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(14, 19)))[None, None]
-    pair = optics.light_scatter_pair(light, surround, transfer)
-    assert torch.allclose(pair, optics.light_scatter(light, surround, transfer), rtol=1e-13)
-    alone = optics.light_scatter_pair(light, surround[:1], transfer)
-    assert torch.allclose(alone, optics.light_scatter(light, surround[:1], transfer), rtol=1e-13)
+    for around in (surround, surround[:1]):
+        pair = optics.light_scatter_pair(light[:2], light[2:], around, transfer)
+        alone = optics.light_scatter(light, around.repeat(2, 1, 1, 1) if len(around) == 2 else around, transfer)
+        assert torch.allclose(torch.cat(pair), alone, rtol=1e-13)
 
 
 def test_scatter_gradient(generator):
@@ -142,6 +150,21 @@ def test_luminance_masking_gradient(generator):
     steps = torch.randint(900, 1500, (1, 3, 3, 3), generator=generator) + 0.5
     light = 10 ** (steps.double() * 10 / 2047 - 5)
     assert gradcheck(response, light)
+
+
+def test_response_and_its_written_out_gradient_are_those_of_the_interpolation(generator):
+    light = 10 ** (14 * rand(generator, 2, 3, 8, 8) - 7)  # from under to over the table
+    light[0, 0, 0, 0] = 0
+    zero = torch.randint(0, 2047, (2, 3, 1, 1), generator=generator).double()
+    curve = rand(generator, 2, 3, 2048).cumsum(dim=2)
+    inputs = zero, curve, DEFAULT_PARAMETERS
+    flow, found = randn(generator, *light.shape), []
+    for form in (adaptation._Response.apply, adaptation.interpolated_response):
+        given = light.clone().requires_grad_()
+        value = form(given, *inputs)
+        found.append((value, *torch.autograd.grad(value, given, flow)))
+    for ours, plain in zip(*found, strict=True):
+        assert torch.allclose(ours, plain, rtol=1e-12)
 
 
 def test_achromatic_has_no_mean_and_ignores_constants(generator):
@@ -263,6 +286,30 @@ def test_tiles_lend_singles_and_see_over_their_border(generator, monkeypatch):
     assert all(map(torch.equal, whole, with_gradient))
 
 
+def test_gradient_of_tiles_is_that_of_the_whole(generator, monkeypatch):
+    """With a halo, a lent batch, an input made from another, an unused result, a second pass, a second derivative."""
+    monkeypatch.setattr(tiles, "TILE_ELEMENTS", 300)
+    image, lent = randn(generator, 3, 2, 40, 11).requires_grad_(), randn(generator, 1, 2, 1, 1).requires_grad_()
+
+    def blurred(image, squared, lent):
+        rows = torch.nn.functional.pad(squared, (0, 0, 1, 1))
+        return (rows[:, :, :-2] + rows[:, :, 2:]) * image * lent, image + 1
+
+    def total(apply):
+        return apply(blurred, image, image**2, lent)[0].sin().sum()
+
+    whole, tiled = total(lambda function, *inputs: function(*inputs)), total(lambda *a: tiles.in_tiles(*a, halo=1))
+    expected = torch.autograd.grad(whole, (image, lent), retain_graph=True)
+    for _ in range(2):
+        found = torch.autograd.grad(tiled, (image, lent), retain_graph=True)
+        assert all(torch.allclose(*pair, rtol=1e-12) for pair in zip(found, expected, strict=True))
+    second = [
+        torch.autograd.grad(torch.autograd.grad(y, image, create_graph=True)[0].square().sum(), (image, lent))
+        for y in (tiled, whole)
+    ]
+    assert all(torch.allclose(*pair, rtol=1e-10) for pair in zip(*second, strict=True))
+
+
 # --- csf ------------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +356,19 @@ def test_mutual_contrast_is_a_mean_of_the_smaller(generator):
     assert np.allclose(masking.mutual_contrast(test - reference, reference)[0, 1], expected)
 
 
+def test_gradient_of_mutual_contrast_goes_to_the_smaller(generator):
+    inputs = [randn(generator, 1, 2, 9, 8).requires_grad_() for _ in range(2)]
+    with torch.no_grad():
+        inputs[0][..., :2] = 0  # equal images share it
+    flow = randn(generator, 1, 2, 9, 8)
+    for asked in (inputs, inputs[:1]):
+        written_out, plain = (
+            torch.autograd.grad(form(*inputs), asked, flow)
+            for form in (masking.mutual_contrast, masking.plain_mutual_contrast)
+        )
+        assert all(torch.allclose(*pair, rtol=1e-12) for pair in zip(written_out, plain, strict=True))
+
+
 def test_masking_hides_and_its_absence_is_the_plain_threshold(generator):
     test, reference = randn(generator, 1, 4, 8, 8), randn(generator, 1, 4, 8, 8)
     difference = test - reference
@@ -342,6 +402,32 @@ def test_masking_gradient(generator):
         return masking.masked_difference(test - reference, sensitivity, (mutual, finer, finer / 2), 2)
 
     assert gradcheck(masked, test, reference, finer, rand(generator, 1, 1, 6, 6) + 1)
+
+
+@pytest.mark.parametrize(("orientations", "lent"), [(1, 1), (4, 1), (4, 4), (4, 0)])
+def test_written_out_masking_gradient_is_that_of_the_formula(generator, orientations, lent):
+    shape = (2, orientations, 6, 5)
+    difference, mutual = randn(generator, *shape), rand(generator, *shape)
+    difference[0, 0, 0], mutual[1, 0] = 0, 0
+    # Bicubic neighbours may be negative, and are cut off there; a neighbour that is missing is a single 0.
+    finer = randn(generator, 2, lent, 6, 5) if lent else torch.zeros(1, 1, 1, 1, dtype=torch.float64)
+    inputs = [difference, rand(generator, 2, 1, 6, 5) + 0.5, mutual, finer, randn(generator, *shape)]
+    inputs = [x.requires_grad_() for x in inputs]
+    fast = masking.masked_difference(*inputs[:2], tuple(inputs[2:]), 2)
+    plain = masking.plain_masked_difference(*inputs, band=2, parameters=DEFAULT_PARAMETERS)
+    assert torch.allclose(fast, plain, rtol=1e-12)
+    flow = randn(generator, *shape)
+    found = [torch.autograd.grad(form, inputs, flow) for form in (fast, plain)]
+    assert all(torch.allclose(*pair, rtol=1e-11, atol=1e-14) for pair in zip(*found, strict=True))
+
+
+def test_masking_may_be_differentiated_twice(generator):
+    inputs = [rand(generator, 1, o, 3, 3).add(0.1).requires_grad_() for o in (4, 1, 4, 4, 4)]
+
+    def form(difference, sensitivity, *maskers):
+        return masking.masked_difference(difference, sensitivity, maskers, 1)
+
+    assert torch.autograd.gradgradcheck(form, inputs, fast_mode=True)
 
 
 # --- detection ------------------------------------------------------------------------------------------------------

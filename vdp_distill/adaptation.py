@@ -4,12 +4,15 @@ Source: Mantiuk et al. 2011, section 4.3: a photoreceptor's response is the inte
 luminance, so that one unit of response is one just noticeable difference. The sensitivities are release 2.2's refit.
 """
 
+import math
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
-from vdp_distill.tiles import look_up
+from vdp_distill.tiles import gradients_of, look_up
 
 __all__ = [
     "adapting_luminance",
@@ -116,17 +119,65 @@ def luminance_masking(
     nodes = tables.shape[1]
     per_decade = (nodes - 1) / (high - low)
     zero = ((anchor_cdm2.detach().clamp(10**low, 10**high).log10() - low) * per_decade).round().clamp(0, nodes - 2)
-    unit = 10 ** (low + zero / per_decade)
-    position = (receptors.clamp(10**low, 10**high) / unit).log10() * per_decade
-    node = torch.maximum(torch.minimum(position.detach().floor(), nodes - 2 - zero), -zero)
     curve = tables[[0, 0, 1]].expand(zero.shape[0], -1, -1)
     anchor = curve.gather(2, zero.flatten(2).long())
     response = (curve - anchor).to(receptors.dtype)
-    row = torch.arange(3 * zero.shape[0], device=zero.device).view(-1, 3, 1, 1) * nodes
-    index = (node + zero).long() + row
-    value = look_up(response, index)
+    inputs = receptors, zero, response, parameters
+    relative = interpolated_response(*inputs) if torch.compiler.is_compiling() else _Response.apply(*inputs)
+    return relative, anchor[..., None].to(receptors.dtype)
+
+
+def interpolated_response(receptors: Tensor, zero: Tensor, response: Tensor, parameters: Parameters) -> Tensor:
+    """Response between the nodes of a table, whose derivative automatic differentiation finds.
+
+    Parameters
+    ----------
+    receptors
+        (M, 3, H, W) in cd/m2.
+    zero
+        Node that is the zero of the output, (M, 3, 1, 1).
+    response
+        Response at the nodes, (M, 3, nodes).
+    """
+    value, _, _ = _interpolate(receptors, zero, response, parameters)
+    return value
+
+
+def _interpolate(receptors, zero, response, parameters) -> tuple[Tensor, Tensor, float]:
+    """The response, its step from a node to the next, and the number of nodes a decade."""
+    low, high = parameters.lut_log10_range
+    nodes = response.shape[2]
+    per_decade = (nodes - 1) / (high - low)
+    unit = 10 ** (low + zero / per_decade)
+    position = (receptors.clamp(10**low, 10**high) / unit).log10() * per_decade
+    node = position.detach().floor().clamp(-zero, nodes - 2 - zero)
+    row = torch.arange(3 * zero.shape[0], device=zero.device, dtype=torch.int32).view(-1, 3, 1, 1) * nodes
+    index = (node + zero).int() + row
     step = look_up(response.diff(dim=2, append=response[..., -1:]), index)
-    return value + (position - node) * step, anchor[..., None].to(receptors.dtype)
+    return look_up(response, index).addcmul(position - node, step), step, per_decade
+
+
+class _Response(torch.autograd.Function):
+    """The same with its derivative kept instead of what it is made from."""
+
+    @staticmethod
+    def forward(ctx, receptors: Tensor, zero: Tensor, response: Tensor, parameters: Parameters) -> Tensor:
+        value, step, per_decade = _interpolate(receptors, zero, response, parameters)
+        if ctx.needs_input_grad[0]:
+            low, high = parameters.lut_log10_range
+            is_outside = (receptors < 10**low).logical_or_(receptors > 10**high)
+            slope = step.mul_(per_decade / math.log(10)).div_(receptors).masked_fill_(is_outside, 0)
+            ctx.save_for_backward(receptors, zero, response, slope)
+            ctx.parameters = parameters
+        return value
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, slope = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return gradient * slope, None, None, None
+        plain = partial(interpolated_response, parameters=ctx.parameters)
+        return *gradients_of(plain, inputs, (True, False, False), (gradient,)), None
 
 
 def achromatic(responses: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def unit_frequency(height: int, width: int) -> np.ndarray:
     return np.hypot(vertical[:, None], horizontal[None, :])
 
 
-def filter_on_canvas(image: Tensor, transfer: Tensor, overwrite: bool = False) -> Tensor:
+def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
     """Filter images top-left on a canvas of zeros of twice their size.
 
     Parameters
@@ -35,11 +35,9 @@ def filter_on_canvas(image: Tensor, transfer: Tensor, overwrite: bool = False) -
         (N, C, height, width).
     transfer
         Real and even transfer function on the half spectrum of the canvas, (N or 1, C or 1, 2 height, width + 1).
-    overwrite
-        The image may be used for the result; only without a gradient.
     """
     if image.device.type == "cpu" and not transfer.requires_grad and not torch.compiler.is_compiling():
-        return _filter_scipy(image, transfer, True) if overwrite else _SelfAdjointFilter.apply(image, transfer)
+        return _SelfAdjointFilter.apply(image, transfer)
     return _filter_plain(image, transfer)
 
 
@@ -65,33 +63,52 @@ class _SelfAdjointFilter(torch.autograd.Function):
         return _SelfAdjointFilter.apply(gradient, transfer), None
 
 
-def _filter_scipy(image: Tensor, transfer: Tensor, overwrite: bool = False) -> Tensor:
-    """Filter on the processor: groups of images side by side in threads, for SciPy's FFT lets Python go."""
+def _filter_scipy(image: Tensor, transfer: Tensor) -> Tensor:
+    """Filter on the processor in threads, for SciPy's FFT lets Python go: images side by side, or parts of a plane."""
     source = image.detach().numpy()
     transfers = np.broadcast_to(transfer.numpy(), (len(source), *transfer.shape[1:]))
-    target = source if overwrite else np.empty_like(source, order="C")
+    target = np.empty(source.shape, source.dtype)
     per_group = max(1, GROUP_ELEMENTS // source[0].size)
     groups = [slice(start, start + per_group) for start in range(0, len(source), per_group)]
 
-    def filter_group(group: slice) -> None:
+    def filter_group(group: slice, run=map) -> None:
         for channel in range(source.shape[1]):
             kernel = transfers[group, min(channel, transfers.shape[1] - 1)]
-            target[group, channel] = _filter_planes(source[group, channel], kernel)
+            _filter_planes(source[group, channel], kernel, target[group, channel], run)
 
+    threads = torch.get_num_threads()
     # A pool of its own: threads kept between calls would not survive a fork.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(filter_group, groups))
+    with ThreadPoolExecutor(threads) as pool:
+        if len(groups) >= 2 * threads:
+            list(pool.map(filter_group, groups))
+        else:
+            for group in groups:
+                filter_group(group, pool.map)
     return torch.from_numpy(target)
 
 
-def _filter_planes(planes: np.ndarray, transfer: np.ndarray) -> np.ndarray:
-    """Rows first, then a few columns at a time while they are in the cache."""
-    height, width = planes.shape[-2:]
-    rows = fft.rfft(planes, n=2 * width)
-    columns = max(16, GROUP_ELEMENTS // (2 * height * len(planes)))
-    for start in range(0, width + 1, columns):
-        block = slice(start, start + columns)
-        spectrum = fft.fft(rows[..., block], n=2 * height, axis=-2)
-        spectrum *= transfer[..., block]
-        rows[..., block] = fft.ifft(spectrum, axis=-2, overwrite_x=True)[..., :height, :]
-    return fft.irfft(rows, n=2 * width, overwrite_x=True)[..., :width]
+def _filter_planes(planes: np.ndarray, transfer: np.ndarray, target: np.ndarray, run) -> None:
+    """Rows, columns and rows again, a few at a time while they are in the cache; ``run`` is a kind of ``map``."""
+    count, height, width = planes.shape
+    half = np.empty((count, height, width + 1), np.result_type(planes, np.complex64))
+
+    def rows_forward(rows: slice) -> None:
+        half[:, rows] = fft.rfft(planes[:, rows], n=2 * width)
+
+    def filter_columns(columns: slice) -> None:
+        spectrum = fft.fft(half[..., columns], n=2 * height, axis=-2)
+        spectrum *= transfer[..., columns]
+        half[..., columns] = fft.ifft(spectrum, axis=-2, overwrite_x=True)[:, :height]
+
+    def rows_back(rows: slice) -> None:
+        target[:, rows] = fft.irfft(half[:, rows], n=2 * width, overwrite_x=True)[..., :width]
+
+    list(run(rows_forward, _slices(height, 2 * width * count)))
+    list(run(filter_columns, _slices(width + 1, 2 * height * count)))
+    list(run(rows_back, _slices(height, 2 * width * count)))
+
+
+def _slices(length: int, elements: int) -> list[slice]:
+    """Cuts of an axis, each of whose samples stands for so many elements."""
+    step = max(16, GROUP_ELEMENTS // elements)
+    return [slice(start, start + step) for start in range(0, length, step)]

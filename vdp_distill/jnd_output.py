@@ -57,18 +57,16 @@ def plot_curve(found: JND, path: str | Path, title: str = "") -> Path:
     """Draw P against quality, and against the size of the file, as a PNG."""
     path = Path(path)
     figure = Figure(figsize=(9, 3.6), dpi=110, facecolor="white", layout="constrained")
-    columns = (("quality", "quality"), ("bytes", "bytes of the file"))
-    for place, (key, label) in enumerate(columns, start=1):
+    columns = (("quality", "quality", 1), ("bytes", "kilobytes of the file", 1000))
+    for place, (key, label, unit) in enumerate(columns, start=1):
         axes = figure.add_subplot(1, 2, place)
-        points = sorted((getattr(point, key), point.P) for point in found.curve)
+        points = sorted((getattr(point, key) / unit, point.P) for point in found.curve)
         axes.plot(*zip(*points, strict=True), marker="o", color="#31688e")
-        chosen = found.quality if key == "quality" else len(found.data)
+        chosen = found.quality if key == "quality" else len(found.data) / unit
         axes.plot([chosen], [found.P], marker="o", markersize=11, mfc="none", color="#c1272d")
         axes.axhline(found.settings["p"], color="grey", linestyle="--", linewidth=1)
         axes.set(xlabel=label, ylabel="share of people who see it", ylim=(-0.03, 1.03))
         axes.grid(True, alpha=0.3)
-    if min(point.bytes for point in found.curve) * 3 < max(point.bytes for point in found.curve):
-        figure.axes[1].set_xscale("log")
     figure.suptitle(f"{title}: {found.codec} at quality {found.quality}" if title else found.codec, fontsize=10)
     write_whole(path, lambda partial: figure.savefig(partial, format="png"))
     return path

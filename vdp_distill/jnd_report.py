@@ -70,7 +70,7 @@ def _card(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list[dict],
         eye=f"{eye} of {METRIC_VERSION}" if responses == "exact" else eye,
         cortex=", and the exact cortex's contrast map," if network.uses_contrast else "",
         ppd=recipe.data.trained_pixels_per_degree(),
-        display=data.viewing.display.record(),
+        display=data.viewing.display.name or data.viewing.display.colorspace,
         parameters=sum(value.numel() for value in network.parameters()),
         step=last["step"],
         digest=file_hash(out / "model.safetensors"),
@@ -89,7 +89,7 @@ Trained on: {about}.
 {result}
 
 It works at {ppd:.4g} pixels per degree; images with more are reduced to that, so it sees no finer detail. Display:
-`{display}`. {parameters} parameters, {step} steps.
+{display}. {parameters} parameters, {step} steps.
 
     from vdp_distill.jnd_model import load
     model = load("path/to/{name}", display="mcl-jci", pixels_per_degree=90)

@@ -91,10 +91,10 @@ class Responder:
         settings = metric.settings_for(**({"pixels_per_degree": pixels_per_degree} if pixels_per_degree else {}))
         with pipeline.full_precision(test.device):
             if not self.contrast:
-                return Responses(*metric.retina(lights, settings).achromatic.chunk(2), None)
+                return Responses(*(image.achromatic for image in metric.retina(lights, settings)), None)
             retinas, cortex = metric.respond(*lights, settings)
             retinas = retinas or metric.retina(lights, settings)  # a small model keeps none
-        return Responses(*retinas.achromatic.chunk(2), cortex.contrast_map)
+        return Responses(*(image.achromatic for image in retinas), cortex.contrast_map)
 
     def _light(self, image: Tensor, name: str) -> Tensor:
         return self._channels(to_light(image, self.settings, name))

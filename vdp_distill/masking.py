@@ -4,6 +4,8 @@ Source: Mantiuk et al. 2011, section 5.2. Excitation is a power of the differenc
 band (neural contrast sensitivity) and by masking from the band itself, the other orientations and the neighbour bands.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +13,7 @@ from torch.nn import functional
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.power import power
 from vdp_distill.resize import resize
-from vdp_distill.tiles import in_tiles
+from vdp_distill.tiles import gradients_of, in_tiles
 
 __all__ = ["mutual_contrast", "neighbours", "masked_difference"]
 
@@ -24,14 +26,41 @@ def mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
     difference, reference
         A band of test minus reference, and of the reference, (N, O, h, w).
     """
-    return in_tiles(_mutual_contrast, difference, reference, halo=1)
+    function = plain_mutual_contrast if torch.compiler.is_compiling() else _MutualContrast.apply
+    return in_tiles(function, difference, reference, halo=1)
 
 
-def _mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
-    test = reference + difference
-    shared = functional.pad(torch.minimum(test.abs(), reference.abs()), (1, 1, 1, 1))
-    columns = shared[..., :-2] + shared[..., 1:-1] + shared[..., 2:]
+def plain_mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
+    """:func:`mutual_contrast` of a whole band, whose derivative automatic differentiation finds."""
+    return _box_mean(torch.minimum((reference + difference).abs(), reference.abs()))
+
+
+def _box_mean(image: Tensor) -> Tensor:
+    """3 x 3 mean, zeros outside; its own adjoint."""
+    padded = functional.pad(image, (1, 1, 1, 1))
+    columns = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
     return (columns[..., :-2, :] + columns[..., 1:-1, :] + columns[..., 2:, :]) / 9
+
+
+class _MutualContrast(torch.autograd.Function):
+    """The same with its derivative written out: the mean's adjoint, to the smaller magnitude."""
+
+    @staticmethod
+    def forward(ctx, difference: Tensor, reference: Tensor) -> Tensor:
+        ctx.save_for_backward(difference, reference)
+        return plain_mutual_contrast(difference, reference)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        difference, reference = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(gradients_of(plain_mutual_contrast, ctx.saved_tensors, ctx.needs_input_grad, (gradient,)))
+        flow, test = _box_mean(gradient), reference + difference
+        is_tests = (reference.abs() - test.abs()).sign_().add_(1).div_(2)  # a half each where both are equal
+        at_test = test.sign().mul_(is_tests).mul_(flow)
+        if not ctx.needs_input_grad[1]:
+            return at_test, None
+        return at_test, (1 - is_tests).mul_(reference.sign()).mul_(flow).add_(at_test)
 
 
 def neighbours(mutual: list[Tensor], band: int) -> tuple[Tensor, Tensor]:
@@ -81,6 +110,16 @@ def masked_difference(
     Tensor
         (N, O, h, w).
     """
+    if maskers and not torch.compiler.is_compiling():
+        sensitivity = torch.as_tensor(sensitivity, dtype=difference.dtype, device=difference.device)
+        return _MaskedDifference.apply(difference, sensitivity, *maskers, band, parameters)
+    return plain_masked_difference(difference, sensitivity, *maskers, band=band, parameters=parameters)
+
+
+def plain_masked_difference(
+    difference: Tensor, sensitivity: Tensor | float, *maskers: Tensor, band: int, parameters: Parameters
+) -> Tensor:
+    """:func:`masked_difference` as its formula reads: what is traced, and what the fast form is tested against."""
     gain = 2.0**band
     excitation = gain * difference.sign() * power((difference / gain).abs(), parameters.mask_p)
     if not maskers:
@@ -91,11 +130,77 @@ def masked_difference(
 
 def _masking_signal(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> Tensor:
     """Sum of masking from the band itself, its other orientations and its neighbours, before the band's sensitivity."""
-    q = parameters.mask_q
+    return sum(weight * power(base, parameters.mask_q) for weight, base in _maskers(mutual, finer, coarser, parameters))
+
+
+def _maskers(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> list[tuple[float, Tensor]]:
+    """What masks a band, each with its weight: itself, its neighbours, and its other orientations if it has any."""
     neighbour = 2 * finer.clamp(min=0) + coarser.clamp(min=0) / 2
-    signal = 10**parameters.log10_mask_self * power(mutual, q)
-    signal = signal + 10**parameters.log10_mask_neighbour_band * power(neighbour, q)
-    if mutual.shape[1] == 1:
-        return signal
-    others = (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)
-    return signal + 10**parameters.log10_mask_cross_orientation * power(others, q)
+    maskers = [(10**parameters.log10_mask_self, mutual), (10**parameters.log10_mask_neighbour_band, neighbour)]
+    if mutual.shape[1] > 1:
+        others = (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)
+        maskers.append((10**parameters.log10_mask_cross_orientation, others))
+    return maskers
+
+
+class _MaskedDifference(torch.autograd.Function):
+    """The formula with its derivative written out, which takes no power anew: (x^p)' is p x^p / x."""
+
+    @staticmethod
+    def forward(ctx, difference, sensitivity, mutual, finer, coarser, band, parameters) -> Tensor:
+        p, q, gain = parameters.mask_p, parameters.mask_q, 2.0**band
+        scale, threshold = gain * power(sensitivity / gain, q), power(sensitivity, -2 * p)
+        weighted = _maskers(mutual, finer, coarser, parameters)
+        powers = [power(base, q) for _, base in weighted]
+        masking = powers[0] * weighted[0][0]
+        for (weight, _), raised in zip(weighted[1:], powers[1:], strict=True):
+            masking.add_(raised, alpha=weight)
+        masking.mul_(scale)
+        shrink = torch.addcmul(threshold, masking, masking).rsqrt_()
+        masked = (difference / gain).abs_().log2_().mul_(p).add_(band).exp2_().mul_(shrink).copysign_(difference)
+        if any(ctx.needs_input_grad):
+            inputs = difference, sensitivity, mutual, finer, coarser
+            ctx.save_for_backward(*inputs, scale, threshold, masking, shrink, masked, *powers)
+            ctx.band, ctx.parameters = band, parameters
+        return masked
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, needed = ctx.saved_tensors[:5], ctx.needs_input_grad[:5]
+        if torch.is_grad_enabled():
+            plain = partial(plain_masked_difference, band=ctx.band, parameters=ctx.parameters)
+            return *gradients_of(plain, inputs, needed, (gradient,)), None, None
+        difference, sensitivity, mutual, finer, coarser = inputs
+        scale, threshold, masking, shrink, masked, *powers = ctx.saved_tensors[5:]
+        p, q = ctx.parameters.mask_p, ctx.parameters.mask_q
+        flow = gradient * masked
+        at_difference = _over(flow, difference).mul_(p)
+        flow.mul_(shrink).mul_(shrink)
+        at_sensitivity = None
+        if needed[1]:
+            share = (p * threshold).addcmul(masking, masking, value=-q).mul_(flow)
+            at_sensitivity = share.div_(sensitivity).sum_to_size(sensitivity.shape)
+        flow.mul_(masking).mul_(scale).mul_(-q)
+        at_maskers = _masking_gradients(flow, (mutual, finer, coarser), powers, ctx.parameters)
+        at_maskers = [g if is_needed else None for g, is_needed in zip(at_maskers, needed[2:], strict=True)]
+        return at_difference, at_sensitivity, *at_maskers, None, None
+
+
+def _over(numerator: Tensor, base: Tensor) -> Tensor:
+    """A quotient that is 0 where both are: what is left of x^p / x at 0."""
+    return numerator / base.masked_fill(base == 0, 1)
+
+
+def _masking_gradients(flow: Tensor, inputs: tuple[Tensor, ...], powers: list[Tensor], parameters: Parameters):
+    """Gradient at mutual contrast and both neighbours, from q times that at the masking signal."""
+    mutual, finer, coarser = inputs
+    slopes = [
+        _over(raised, base).mul_(weight).mul_(flow.sum_to_size(raised.shape))
+        for raised, (weight, base) in zip(powers, _maskers(*inputs, parameters), strict=True)
+    ]
+    own, neighbour = slopes[:2]
+    if len(slopes) > 2:
+        own = own.sub_(slopes[2]).add_(slopes[2].sum(dim=1, keepdim=True))
+    at_finer = (2 * neighbour).mul_(finer > 0).sum_to_size(finer.shape)
+    at_coarser = neighbour.div_(2).mul_(coarser > 0).sum_to_size(coarser.shape)
+    return own, at_finer, at_coarser

@@ -122,16 +122,15 @@ class HDRVDP2(nn.Module):
             settings=record(settings, test, "torch"),
         )
 
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[pipeline.Retina, pipeline.Cortex]:
-        """Retinas of both images, test before reference in one batch, and the cortex of the pair."""
+    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, pipeline.Cortex]:
+        """Retinas of both images, and the cortex of the pair."""
         lights = Pair(to_light(test, settings, "test"), to_light(reference, settings, "reference"))
         retinas = self.retina(lights, settings)
-        batch = test.shape[0]
         cortex = pipeline.cortex(
-            Pair(retinas.achromatic[:batch], retinas.achromatic[batch:]),
-            Pair(retinas.adapting_luminance[:batch], retinas.adapting_luminance[batch:]),
+            Pair(*(image.achromatic for image in retinas)),
+            Pair(*(image.adapting_luminance for image in retinas)),
             detection.changed_light(*lights, self.fitted),
-            pixels_per_degree_of(settings, batch, test),
+            pixels_per_degree_of(settings, test.shape[0], test),
             self.prepare(*test.shape[-2:], test),
             settings.masking,
             settings.keep_stages,
@@ -139,29 +138,22 @@ class HDRVDP2(nn.Module):
         )
         return retinas, cortex
 
-    def retina(self, lights: Pair, settings: Settings) -> pipeline.Retina:
-        """Optics and retina of both images, stacked to one batch, test first."""
-        light = torch.cat(lights)
-        batch, channels = lights.test.shape[:2]
-        surround = _for_both(surround_of(settings, lights.reference), batch)
+    def retina(self, lights: Pair, settings: Settings) -> Pair:
+        """Optics and retina of both images, a :class:`vdp_distill.pipeline.Retina` each."""
+        light = lights.reference
+        channels = light.shape[1]
+        surround = surround_of(settings, light)
         matrix = torch.as_tensor(matrix_of(settings, channels), dtype=light.dtype, device=light.device)
-        matrix = _for_both(matrix.reshape(-1, channels, 4), batch)
-        transfer = self._transfer(light, batch, settings) if settings.mtf else None
+        transfer = self._transfer(light, settings) if settings.mtf else None
         tables = pipeline.response_tables(settings.peak_sensitivity, self.fitted, light.device)
-        return pipeline.retina(light, surround, transfer, matrix, tables, settings.keep_stages, self.fitted)
+        matrix = matrix.reshape(-1, channels, 4)
+        return pipeline.retina(lights, surround, transfer, matrix, tables, settings.keep_stages, self.fitted)
 
-    def _transfer(self, light: Tensor, batch: int, settings: Settings) -> Tensor:
+    def _transfer(self, light: Tensor, settings: Settings) -> Tensor:
         values = settings.pixels_per_degree
         scalar = None if isinstance(values, Tensor | np.ndarray) else float(values)
-        pixels_per_degree = _for_both(pixels_per_degree_of(settings, batch, light), batch)
+        pixels_per_degree = pixels_per_degree_of(settings, light.shape[0], light)
         return self.prepare(*light.shape[-2:], light).eye_transfer(pixels_per_degree, scalar, self.fitted)
-
-
-def _for_both(setting: Tensor, batch: int) -> Tensor:
-    """A setting given per sample, repeated for test and reference in one batch."""
-    if setting.shape[0] != batch or batch == 1:
-        return setting
-    return setting.repeat(2, *(1,) * (setting.ndim - 1))
 
 
 def hdrvdp2(test, reference, *, parameters: Parameters = DEFAULT_PARAMETERS, **settings) -> Result:
@@ -247,8 +239,8 @@ def _hashable(value) -> bool:
     return not isinstance(value, Tensor)
 
 
-def _stages(retinas: pipeline.Retina, cortex: pipeline.Cortex) -> dict:
-    stages = {name: Pair(*value.chunk(2)) for name, value in retinas._asdict().items()}
+def _stages(retinas: Pair, cortex: pipeline.Cortex) -> dict:
+    stages = {name: Pair(*values) for name, *values in zip(pipeline.Retina._fields, *retinas, strict=True)}
     cortical = {name: getattr(cortex, name) for name in ("pyramid", "baseband", "masked_difference", "contrast_map")}
     stages.update(cortical)
     return {stage.name: stages[stage.name] for stage in STAGES}

@@ -55,8 +55,12 @@ def light_scatter(
 
 
 def light_scatter_pair(
-    light_cdm2: Tensor, surround_cdm2: Tensor, transfer: Tensor, parameters: Parameters = DEFAULT_PARAMETERS
-) -> Tensor:
+    test_cdm2: Tensor,
+    reference_cdm2: Tensor,
+    surround_cdm2: Tensor,
+    transfer: Tensor,
+    parameters: Parameters = DEFAULT_PARAMETERS,
+) -> tuple[Tensor, Tensor]:
     """:func:`light_scatter` of test and reference images, filtered as the reference and the difference from it.
 
     A transform in float32 leaves noise everywhere in proportion to the brightest light: next to the sun, as much as the
@@ -64,19 +68,12 @@ def light_scatter_pair(
 
     Parameters
     ----------
-    light_cdm2
-        (2N, C, H, W) in cd/m2: test images, then reference images.
+    test_cdm2, reference_cdm2
+        (N, C, H, W) in cd/m2.
     surround_cdm2, transfer
-        As for :func:`light_scatter`, for 1 or 2N images.
+        As for :func:`light_scatter`.
     """
-    batch = light_cdm2.shape[0] // 2
-    surround = surround_cdm2 if surround_cdm2.shape[0] == 1 else surround_cdm2[batch:]
-    reference = light_cdm2[batch:]
-    sources = torch.cat([light_cdm2[:batch] - reference, reference - surround])
-    scattered = filter_on_canvas(sources, transfer, overwrite=not sources.requires_grad)
-    if not scattered.requires_grad:  # in place: a large image's memory is slow to come by
-        scattered[batch:] += surround
-        scattered[:batch] += scattered[batch:]
-        return scattered.clamp_(*parameters.light_range_cdm2)
-    reference = scattered[batch:] + surround
-    return torch.cat([reference + scattered[:batch], reference]).clamp_(*parameters.light_range_cdm2)
+    difference = filter_on_canvas(test_cdm2 - reference_cdm2, transfer)
+    reference = filter_on_canvas(reference_cdm2 - surround_cdm2, transfer).add_(surround_cdm2)
+    test = difference.add_(reference).clamp_(*parameters.light_range_cdm2)
+    return test, reference.clamp_(*parameters.light_range_cdm2)

@@ -4,6 +4,7 @@ Images are 16-bit codes. Stages and maps are float32, or float16 after a shift a
 neither a night scene nor a quasar of contrast leaves float16's range. Light spans decades: its logarithm is stored.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -108,9 +109,8 @@ def unpack(stored: Tensor, scaling: Tensor | None, log10: bool) -> Tensor:
     >>> unpack(torch.from_numpy(stored[0]), torch.from_numpy(scaling[0]), True).round()
     tensor([   1., 1000.])
     """
-    values = stored.float()
-    if scaling is not None:
-        values = values * scaling[1] + scaling[0]
-        if log10:
-            values = 10.0**values
-    return values
+    if scaling is None:
+        return stored.float()
+    values = stored.float().mul_(scaling[1]).add_(scaling[0])
+    # exp takes a third of the time of a power of 10, and its own rounding lies far under float16's.
+    return values.mul_(math.log(10)).exp_() if log10 else values

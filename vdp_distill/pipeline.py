@@ -97,7 +97,7 @@ class Geometry(nn.Module):
 
 
 class Retina(NamedTuple):
-    """What reaches the cortex, and what it came through, if kept; each (2N, K, H, W)."""
+    """What reaches the cortex, and what it came through, if kept; each (N, K, H, W)."""
 
     light_scatter: Tensor
     photoreceptors: Tensor | None
@@ -107,49 +107,58 @@ class Retina(NamedTuple):
 
 
 def retina(
-    light_cdm2: Tensor,
+    light_cdm2: Pair,
     surround_cdm2: Tensor,
     transfer: Tensor | None,
     matrix: Tensor,
     tables: Tensor,
     keep_stages: bool = False,
     parameters: Parameters = DEFAULT_PARAMETERS,
-) -> Retina:
+) -> Pair:
     """Optics and retina of a batch of pairs: light to achromatic response.
+
+    The images are kept apart, for mostly only one of them needs a gradient.
 
     Parameters
     ----------
     light_cdm2
-        (2N, C, H, W): test images, then reference images.
+        (N, C, H, W) each.
     surround_cdm2
-        Broadcast against (2N, C, 1, 1).
+        Broadcast against (N, C, 1, 1).
     transfer
         MTF on the canvas; None lets the light pass unchanged and unclamped.
     matrix
-        (1 or 2N, C, 4), columns L, M, S, rod.
+        (1 or N, C, 4), columns L, M, S, rod.
     tables
         :func:`vdp_distill.adaptation.response_tables`.
     keep_stages
         Keep the photoreceptors' and the masked responses, which are otherwise never whole in memory.
+
+    Returns
+    -------
+    Pair of Retina
     """
     light = light_cdm2
     if transfer is not None:
-        light = optics.light_scatter_pair(light, surround_cdm2, transfer, parameters)
-    mean_reference = light[light.shape[0] // 2 :].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
-    anchor = receptors.photoreceptors(mean_reference, matrix)[:, [0, 1, 3]]
+        light = Pair(*optics.light_scatter_pair(*light, surround_cdm2, transfer, parameters))
+    anchor = receptors.photoreceptors(light.reference.mean(dim=(2, 3), keepdim=True), matrix)[:, [0, 1, 3]]
 
     def respond(light, matrix, anchor):
         responses = receptors.photoreceptors(light, matrix[:, :, 0])
         masked, _ = adaptation.luminance_masking(responses, anchor, tables, parameters)
         return masked.sum(dim=1, keepdim=True), adaptation.adapting_luminance(responses)
 
-    if keep_stages:
+    def whole(light):
         responses = receptors.photoreceptors(light, matrix)
         masked, zero = adaptation.luminance_masking(responses[:, [0, 1, 3]], anchor, tables, parameters)
         luminance = adaptation.adapting_luminance(responses)
         return Retina(light, responses, luminance, masked + zero, adaptation.achromatic(masked))
-    total, luminance = in_tiles(respond, light, matrix[:, :, None, [0, 1, 3]], anchor)
-    return Retina(light, None, luminance, None, adaptation.achromatic(total))
+
+    def tiled(light):
+        total, luminance = in_tiles(respond, light, matrix[:, :, None, [0, 1, 3]], anchor)
+        return Retina(light, None, luminance, None, adaptation.achromatic(total))
+
+    return Pair(*map(whole if keep_stages else tiled, light))
 
 
 class Cortex(NamedTuple):

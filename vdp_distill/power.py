@@ -1,7 +1,7 @@
 """Real powers of magnitudes, fast in float32.
 
 ``pow`` of a float32 tensor guards the last bit and takes three times as long as 2^(p log2 x), whose relative error of a
-few 1e-6 is far under what float32 loses elsewhere in the metric. float64, and anything traced, takes ``pow``.
+few 1e-6 is far under what float32 loses elsewhere in the metric. Anything traced takes ``pow``.
 """
 
 import torch

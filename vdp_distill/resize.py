@@ -10,7 +10,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 __all__ = ["resize_matrix", "resize"]
 
@@ -18,7 +17,7 @@ BLOCK = 32
 """Output pixels a block. Smaller blocks multiply fewer zeros, larger ones suit the matrix product better."""
 
 LARGE_SIDE = 256
-"""From this side on, one plane by blocks is faster than all planes by the whole matrix."""
+"""From this side on, one plane by blocks is faster on the processor than all planes by the whole matrix."""
 
 
 def _cubic(distance: np.ndarray) -> np.ndarray:
@@ -54,53 +53,55 @@ def _dense(length_in: int, length_out: int, dtype: torch.dtype, device: torch.de
     return torch.tensor(resize_matrix(length_in, length_out), dtype=dtype, device=device)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=256)
 def _diagonal_blocks(
-    length_in: int, length_out: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, int, int]:
-    """Blocks (count, BLOCK, span) of the matrix, and the first column and step of their spans.
-
-    Block k holds rows BLOCK k to BLOCK (k + 1) and columns first + step k to first + step k + span.
-    """
+    length_in: int, length_out: int, is_transposed: bool, dtype: torch.dtype, device: torch.device
+) -> list[tuple[slice, Tensor]]:
+    """The matrix, or its transpose, as blocks of BLOCK rows: the columns that each sees, and its values there."""
     matrix = resize_matrix(length_in, length_out)
-    count = -(-length_out // BLOCK)
-    step = round(BLOCK * length_in / length_out)
-    columns = [np.nonzero(matrix[BLOCK * k : BLOCK * (k + 1)].any(axis=0))[0] for k in range(count)]
-    first = min(int(seen[0]) - step * k for k, seen in enumerate(columns))
-    span = max(int(seen[-1]) + 1 - step * k - first for k, seen in enumerate(columns))
-    padded = np.zeros((BLOCK * count, -first + step * (count - 1) + span + first + length_in))
-    padded[:length_out, -first : -first + length_in] = matrix
-    blocks = [padded[BLOCK * k : BLOCK * (k + 1), step * k : step * k + span] for k in range(count)]
-    return torch.tensor(np.stack(blocks), dtype=dtype, device=device), first, step
+    matrix = matrix.T if is_transposed else matrix
+    blocks = []
+    for rows in np.split(matrix, range(BLOCK, len(matrix), BLOCK)):
+        seen = np.nonzero(rows.any(axis=0))[0]
+        columns = slice(int(seen[0]), int(seen[-1]) + 1)
+        blocks.append((columns, torch.tensor(rows[:, columns], dtype=dtype, device=device)))
+    return blocks
 
 
-def _rows_of_plane(plane: Tensor, length_out: int) -> Tensor:
-    """Resize the rows of one large plane (H, W) block by block."""
-    length_in = len(plane)
-    blocks, first, step = _diagonal_blocks(length_in, length_out, plane.dtype, plane.device)
-    count, _, span = blocks.shape
-    after = max(0, first + step * (count - 1) + span - length_in)
-    padded = functional.pad(plane, (0, 0, -first, after))
-    windows = padded.unfold(0, span, step)[:count].mT
-    return torch.bmm(blocks, windows).flatten(0, 1)[:length_out]
+class _BandedResize(torch.autograd.Function):
+    """Resize of large planes block by block; backward is the transposed matrices, likewise."""
+
+    @staticmethod
+    def forward(ctx, image: Tensor, height: int, width: int, is_transposed: bool) -> Tensor:
+        ctx.size, ctx.is_transposed = image.shape[-2:], is_transposed
+        resized = image.new_empty(*image.shape[:2], height, width)
+        for plane, target in zip(image.flatten(0, 1), resized.flatten(0, 1), strict=True):
+            _resize_plane(plane, target, is_transposed)
+        return resized
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return _BandedResize.apply(gradient, *ctx.size, not ctx.is_transposed), None, None, None
 
 
-def _columns_of_plane(plane: Tensor, length_out: int) -> Tensor:
-    """Resize the columns of one large plane (H, W) block by block."""
-    length_in = plane.shape[1]
-    blocks, first, step = _diagonal_blocks(length_in, length_out, plane.dtype, plane.device)
-    count, _, span = blocks.shape
-    after = max(0, first + step * (count - 1) + span - length_in)
-    padded = functional.pad(plane, (-first, after))
-    windows = padded.unfold(1, span, step)[:, :count].transpose(0, 1)
-    return torch.bmm(windows, blocks.mT).transpose(0, 1).flatten(1)[:, :length_out]
+def _resize_plane(plane: Tensor, target: Tensor, is_transposed: bool) -> None:
+    """Resize one plane (H, W) into another; the axis order is the one with the smaller plane in between."""
+    (height, width), (rows, columns) = plane.shape, target.shape
+    if rows < height:
+        between = plane.new_empty(rows, width)
+        _resize_rows(plane, between, is_transposed)
+        _resize_rows(between.mT, target.mT, is_transposed)
+    else:
+        between = plane.new_empty(height, columns)
+        _resize_rows(plane.mT, between.mT, is_transposed)
+        _resize_rows(between, target, is_transposed)
 
 
-def _resize_plane(plane: Tensor, height: int, width: int) -> Tensor:
-    """Resize one large plane; the axis order is the one with the smaller plane in between."""
-    if height < len(plane):
-        return _columns_of_plane(_rows_of_plane(plane, height), width)
-    return _rows_of_plane(_columns_of_plane(plane, width), height)
+def _resize_rows(plane: Tensor, target: Tensor, is_transposed: bool) -> None:
+    lengths = len(plane), len(target)
+    blocks = _diagonal_blocks(*(lengths[::-1] if is_transposed else lengths), is_transposed, plane.dtype, plane.device)
+    for (columns, block), rows in zip(blocks, target.split(BLOCK), strict=True):
+        torch.mm(block, plane[columns], out=rows)
 
 
 def resize(image: Tensor, height: int, width: int) -> Tensor:
@@ -126,8 +127,7 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
     size_in = image.shape[-2:]
     if size_in == (height, width):
         return image
-    if min(size_in) >= LARGE_SIDE and not torch.compiler.is_compiling():
-        planes = [_resize_plane(plane, height, width) for plane in image.flatten(0, 1)]
-        return torch.stack(planes).view(*image.shape[:2], height, width)
+    if min(size_in) >= LARGE_SIDE and image.device.type == "cpu" and not torch.compiler.is_compiling():
+        return _BandedResize.apply(image, height, width, False)
     rows, columns = (_dense(i, o, image.dtype, image.device) for i, o in zip(size_in, (height, width), strict=True))
     return rows @ (image @ columns.mT)

@@ -96,15 +96,17 @@ class ChainVDP(SurrogateVDP):
     def __init__(self, network: Chain, name: str = "chain", **settings):
         super().__init__(network, name, **settings)
 
-    def retina(self, lights: Pair, settings: Settings) -> Retina:
-        """The chain's stages of both images, stacked to one batch, test first."""
+    def retina(self, lights: Pair, settings: Settings) -> Pair:
+        """The chain's stages of both images, which pass it in one batch."""
         channels, expected = lights.test.shape[1], self.network.config.channels
         if channels != expected:
             hint = "repeat the grey image to three channels" if expected == 3 else "pass its luminance"
             raise ValueError(f"{self.name} takes light of {expected} channel(s), got {channels}; {hint}")
         surround = surround_of(settings, lights.reference)
         surround = surround.expand(lights.test.shape[0], channels, 1, 1).repeat(2, 1, 1, 1)
-        return self.network.retina(torch.cat(lights), surround)
+        both = self.network.retina(torch.cat(lights), surround)
+        batch = lights.test.shape[0]
+        return Pair(*(Retina(*(stage[side] for stage in both)) for side in (slice(batch), slice(batch, None))))
 
 
 class SmallVDP(SurrogateVDP):
@@ -148,14 +150,14 @@ class SmallVDP(SurrogateVDP):
         seen = self.network.see(planes, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
-    def retina(self, lights: Pair, settings: Settings) -> Retina:
-        """The one plane's response of both images, stacked to one batch, test first; no other stage."""
+    def retina(self, lights: Pair, settings: Settings) -> Pair:
+        """The one plane's response of both images; no other stage."""
         shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
         planes = Pair(*(grey.grey_light(light, shares.luminance) for light in lights))
         pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
         surround = surround_of(settings, lights.reference)
         achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
-        return Retina(None, None, torch.cat(luminance), None, torch.cat(achromatic))
+        return Pair(*(Retina(None, None, *seen) for seen in zip(luminance, (None, None), achromatic, strict=True)))
 
     def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, grey.Shares, Tensor]:
         """One plane of light of each image, the receptors' shares in it, and the surround."""

@@ -1,16 +1,17 @@
 """Pixelwise work on large images, a tile at a time, so that intermediate values stay in the processor's cache.
 
 A chain of twenty elementwise operations on a 1080p band reads and writes memory twenty times; on a tile it does so
-once. Under autograd a tile is computed again in the backward pass, so that memory does not grow with the chain either.
+once. Under autograd every tile keeps a graph of its own, and its gradient is written straight into its place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.graph import get_gradient_edge
 
-__all__ = ["TILE_ELEMENTS", "look_up", "in_tiles"]
+__all__ = ["TILE_ELEMENTS", "look_up", "gradients_of", "in_tiles"]
 
 TILE_ELEMENTS = 1 << 18
 """Elements of the largest input a tile: about a megabyte in float32."""
@@ -19,6 +20,41 @@ TILE_ELEMENTS = 1 << 18
 def look_up(table: Tensor, index: Tensor) -> Tensor:
     """Values of a table at flat indices of any shape; three times as fast as ``take`` on the processor."""
     return table.flatten().index_select(0, index.flatten()).view(index.shape)
+
+
+def gradients_of(function: Callable, inputs: Sequence, needed: Sequence[bool], gradients: Sequence) -> list:
+    """Gradient of a function at each of its inputs, itself differentiable; None for those that are not needed.
+
+    For the backward pass of a function with a derivative of its own, where that is to be differentiated again.
+    """
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases: where one input was made from another, only the direct way counts.
+        inputs = [x.view_as(x) if is_needed else x for x, is_needed in zip(inputs, needed, strict=True)]
+        results = function(*inputs)
+        results = results if isinstance(results, tuple) else (results,)
+    flows = [flow for flow in zip(results, gradients, strict=True) if flow[1] is not None]
+    outputs, given = zip(*flows, strict=True)
+    asked = [x for x, is_needed in zip(inputs, needed, strict=True) if is_needed]
+    found = iter(torch.autograd.grad(outputs, asked, given, create_graph=again, allow_unused=True))
+    return [next(found) if is_needed else None for is_needed in needed]
+
+
+class Tile(NamedTuple):
+    """Images of a batch, rows of theirs, and the rows that the function sees for them."""
+
+    images: slice
+    rows: slice
+    seen: slice
+
+    def part(self, x: Tensor) -> Tensor:
+        """What the function sees of an input; a batch of 1 and a height of 1 are lent whole."""
+        return x[self.images if len(x) > 1 else slice(None), :, self.seen if x.shape[2] > 1 else slice(None)]
+
+    def own(self, result: Tensor) -> Tensor:
+        """A result without the rows of the halo."""
+        top = self.rows.start - self.seen.start
+        return result[:, :, top : top + self.rows.stop - self.rows.start]
 
 
 def in_tiles(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor, halo: int = 0):
@@ -47,72 +83,79 @@ def in_tiles(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tens
         return function(*inputs)
     images = max(1, TILE_ELEMENTS // elements)
     rows = height if images > 1 else max(16, height * TILE_ELEMENTS // elements)
-    columns = zip(*(_cut(x, batch, height, images, rows, halo) for x in inputs), strict=True)
+    tiles = list(_cut(batch, height, images, rows, halo))
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
-        return _joined(function, columns, halo)
-    return _filled(function, columns, (batch, height), halo)
+        outputs = _Tiled.apply(function, tiles, *inputs)
+    else:
+        results = (_results(function, tile, map(tile.part, inputs)) for tile in tiles)
+        outputs = _assembled(results, tiles)
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
-def _cut(x: Tensor, batch: int, height: int, images: int, rows: int, halo: int) -> list[list[tuple[Tensor, int]]]:
-    """Parts of an input by images, then by rows, each with the number of rows that are halo above it.
-
-    One split an axis, for the gradient of a split is one concatenation; that of a slice is a whole tensor of zeros.
-    """
-    groups = x.split(images) if len(x) > 1 else [x] * -(-batch // images)
-    if x.shape[2] == 1:
-        return [[(group, 0)] * -(-height // rows) for group in groups]
-    return [_with_halo(group.split(rows, dim=2), halo) for group in groups]
+def _cut(batch: int, height: int, images: int, rows: int, halo: int) -> Iterator[Tile]:
+    for first in range(0, batch, images):
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            seen = slice(max(0, top - halo), min(bottom + halo, height))
+            yield Tile(slice(first, min(first + images, batch)), slice(top, bottom), seen)
 
 
-def _with_halo(parts: tuple[Tensor, ...], halo: int) -> list[tuple[Tensor, int]]:
-    if halo == 0 or len(parts) == 1:
-        return [(part, 0) for part in parts]
-    above = [[], *([part[:, :, -halo:]] for part in parts[:-1])]
-    below = [*([part[:, :, :halo]] for part in parts[1:]), []]
-    cut = zip(above, parts, below, strict=True)
-    return [(torch.cat([*over, part, *under], dim=2), halo * len(over)) for over, part, under in cut]
+def _results(function, tile: Tile, parts) -> tuple[Tensor, ...]:
+    results = function(*parts)
+    return tuple(map(tile.own, results if isinstance(results, tuple) else (results,)))
 
 
-def _tile(function, parts: list[tuple[Tensor, int]], rows: int):
-    """The function on one tile, without the rows of the halo."""
-    results = function(*(part for part, _ in parts))
-    top = max(above for _, above in parts)
-    return tuple(x[:, :, top : top + rows] for x in (results if isinstance(results, tuple) else (results,)))
-
-
-def _rows(parts: list[tuple[Tensor, int]], is_last: bool, halo: int) -> int:
-    """Rows of a tile that are its own."""
-    height, above = max((part.shape[2], above) for part, above in parts)
-    return height - above - (0 if is_last else halo)
-
-
-def _filled(function, columns, size: tuple[int, int], halo: int):
+def _assembled(results, tiles: list[Tile]) -> tuple[Tensor, ...]:
     """Tiles written into their place."""
-    outputs, first = None, 0
-    for column in columns:
-        tiles, top = list(zip(*column, strict=True)), 0
-        for number, parts in enumerate(tiles):
-            results = _tile(function, parts, _rows(parts, number + 1 == len(tiles), halo))
-            if outputs is None:
-                outputs = tuple(x.new_empty(size[0], x.shape[1], size[1], x.shape[3]) for x in results)
-            last, bottom = first + results[0].shape[0], top + results[0].shape[2]
-            for output, result in zip(outputs, results, strict=True):
-                output[first:last, :, top:bottom] = result
-            top = bottom
-        first = last
-    return outputs[0] if len(outputs) == 1 else outputs
+    outputs, batch, height = None, tiles[-1].images.stop, tiles[-1].rows.stop
+    for tile, values in zip(tiles, results, strict=True):
+        if outputs is None:
+            outputs = tuple(x.new_empty(batch, x.shape[1], height, x.shape[3]) for x in values)
+        for output, value in zip(outputs, values, strict=True):
+            output[tile.images, :, tile.rows] = value.detach()
+    return outputs
 
 
-def _joined(function, columns, halo: int):
-    """Tiles with a gradient: each is computed again when it flows back."""
-    images = []
-    for column in columns:
-        tiles = list(zip(*column, strict=True))
-        sizes = [_rows(parts, number + 1 == len(tiles), halo) for number, parts in enumerate(tiles)]
-        results = [
-            checkpoint(_tile, function, parts, rows, use_reentrant=False, preserve_rng_state=False)
-            for parts, rows in zip(tiles, sizes, strict=True)
-        ]
-        images.append([torch.cat(parts, dim=2) for parts in zip(*results, strict=True)])
-    outputs = tuple(torch.cat(parts) for parts in zip(*images, strict=True))
-    return outputs[0] if len(outputs) == 1 else outputs
+class _Tiled(torch.autograd.Function):
+    """The function tile by tile, with the graph of each tile kept apart until its gradient is known."""
+
+    @staticmethod
+    def forward(ctx, function, tiles: list[Tile], *inputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs)
+        ctx.function, ctx.tiles, ctx.graphs = function, tiles, []
+
+        def run(tile: Tile) -> tuple[Tensor, ...]:
+            needed = ctx.needs_input_grad[2:]
+            parts = [tile.part(x).detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
+            with torch.enable_grad():
+                results = _results(function, tile, parts)
+            edges = [get_gradient_edge(x) if x.requires_grad else None for x in results]
+            ctx.graphs.append(([x for x in parts if x.requires_grad], edges))
+            return results
+
+        return _assembled(map(run, tiles), tiles)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        inputs, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
+        if all(gradient is None for gradient in gradients):
+            return (None,) * len(ctx.needs_input_grad)
+        if torch.is_grad_enabled() or not ctx.graphs:  # a second derivative, or a second pass
+            return None, None, *gradients_of(ctx.function, inputs, needed, gradients)
+        totals = [torch.zeros_like(x) if n else None for x, n in zip(inputs, needed, strict=True)]
+        wanted = [total for total in totals if total is not None]
+        for tile in ctx.tiles:
+            for total, found in zip(wanted, _flow_back(*ctx.graphs.pop(0), tile, gradients), strict=True):
+                if found is not None:
+                    tile.part(total).add_(found)
+        return None, None, *totals
+
+
+def _flow_back(parts: list[Tensor], edges: list, tile: Tile, gradients: tuple[Tensor | None, ...]):
+    """Gradient at what a tile saw."""
+    flows = [(edge, g) for edge, g in zip(edges, gradients, strict=True) if edge is not None and g is not None]
+    if not flows:
+        return [None] * len(parts)
+    edges, given = zip(*((edge, g[tile.images, :, tile.rows]) for edge, g in flows), strict=True)
+    return torch.autograd.grad(edges, parts, given, allow_unused=True)

@@ -7,6 +7,7 @@ declaration of every loss.
 import importlib
 import math
 from dataclasses import dataclass
+from itertools import chain
 from types import ModuleType
 from typing import ClassVar
 
@@ -164,13 +165,9 @@ class ImageLoss(nn.Module):
 
     def _follow(self, images: Tensor) -> None:
         """Bring weights and tables to the images' device and dtype."""
-        held = next((value for value in self._held() if value.is_floating_point()), None)
-        if held is not None and (held.device != images.device or held.dtype != images.dtype):
+        held = (value for value in chain(self.parameters(), self.buffers()) if value.is_floating_point())
+        if any(value.device != images.device or value.dtype != images.dtype for value in held):
             self.to(images)
-
-    def _held(self):
-        yield from self.parameters()
-        yield from self.buffers()
 
     def _check_channels(self, test: Tensor) -> None:
         if test.shape[1] not in self.channels:

@@ -110,9 +110,8 @@ class ProjectedDistribution(TrunkLoss):
         draw = PROJECTIONS[self.projections]
         if draw is None:
             return
-        with torch.no_grad():
-            side = self.trunk.minimum_size
-            features = self.trunk(next(self.trunk.parameters()).new_zeros(1, 3, side, side), self.taps)
+        side = self.trunk.minimum_size
+        features = self.trunk(next(self.trunk.parameters()).new_zeros(1, 3, side, side), self.taps)
         for tap, found in zip(self.taps, features, strict=True):
             channels = found.shape[1]
             self.register_buffer(f"onto_{tap}", draw(max(1, round(factor * channels)), channels, generator))

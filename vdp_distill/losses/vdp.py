@@ -67,8 +67,9 @@ class VDPLoss(nn.Module):
 
     Notes
     -----
-    Computed in float32, or float64 for float64 images, whatever autocast or the images' own precision say; float16
-    and bfloat16 give a float32 loss. A gradient flows to ``test``, and to ``reference`` if that requires one.
+    Computed in float32, or float64 for float64 images and the exact metric, whatever autocast or the images' own
+    precision say; float16 and bfloat16 give a float32 loss. A gradient flows to ``test``, and to ``reference`` if that
+    requires one.
     ``check_values=True`` costs one reading of each image: both must be finite, and the reference in the encoding's
     range, also where the test may leave it. Nothing is read while a program is exported or compiled.
 
@@ -144,13 +145,18 @@ class VDPLoss(nn.Module):
             )
         if settings.check_values and not torch.compiler.is_compiling():
             _check_values(test, reference, settings)
-        values = self._values(self.metric, test, reference, settings)
+        values = self._values(self.metric, *self._in_its_precision(test, reference), settings).to(test.dtype)
         if self.exact is not None and not torch.compiler.is_compiling():
             self._audit(test, reference, settings, values)
         return REDUCTIONS[self.reduction](values)
 
     def extra_repr(self) -> str:
         return f"pool={self.pool!r}, reduction={self.reduction!r}"
+
+    def _in_its_precision(self, test: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """The images, for a surrogate in the precision of its weights."""
+        weights = next(self.metric.parameters(), test)
+        return test.to(weights.dtype), reference.to(weights.dtype)
 
     def _values(self, metric: HDRVDP2, test: Tensor, reference: Tensor, settings: Settings) -> Tensor:
         with pipeline.full_precision(test.device):
