@@ -45,5 +45,5 @@ def draw_curves(
     figure.supxlabel("JPEG quality")
     figure.supylabel("share who see a difference")
     figure.suptitle(title, fontsize=10)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(path, format="png", dpi=110)

@@ -30,7 +30,7 @@ def cvvdp(data: HumanData) -> Callable[[Tensor, Tensor], float]:
 
     display = data.viewing.display
     photometry = pycvvdp.vvdp_display_photo_eotf(
-        Y_peak=display.max_luminance, contrast=display.max_luminance / display.black_cdm2(), EOTF="2.2", E_ambient=0
+        Y_peak=display.max_luminance, contrast=display.max_luminance / display.black_cdm2, EOTF="2.2", E_ambient=0
     )
     geometry = pycvvdp.vvdp_display_geometry([1920, 1080], ppd=data.pixels_per_degree())
     device = torch.device("cpu")

@@ -173,7 +173,20 @@ HEAD = """# What losses want
 
 Made by `python -m benchmarks.recovery`; every number is in a `losses-*.csv` beside this page. A loss is a teacher that
 never speaks: a network does whatever lowers it. So the losses are asked what they want. "In-house trunk" is the small
-network `models/trunk-v1`, which stands in for VGG16; papers' numbers do not carry over to it."""
+network `models/trunk-v1`, which stands in for VGG16; papers' numbers do not carry over to it.
+
+What the pictures and tables below say to someone who must choose:
+
+- L1, L2 and Charbonnier come back to the reference from anywhere, and weigh every distortion of the same PSNR about
+  alike: they cannot tell what is seen from what is not.
+- SSIM and MS-SSIM hardly mind brightness and contrast, and what is of grey images only (MS-SSIM per pixel) not colour.
+- VDPLoss pushes against what is seen: from a blur or a JPEG it comes near the threshold of visibility while PSNR stays
+  low. Two things it must not be asked for: colour, for HDR-VDP-2 sees luminance alone and lets wrong colours be; and
+  the way out of noise, where everything is far above the threshold. Begin with L1, or add it (`sum`).
+- ColorVideoVDP minds colour, and is as lost in noise.
+- A surrogate that orders pairs as the exact metric does need not lead where it leads: compare its C_max in the curves
+  with that of VDPLoss, exact. Where the exact one does not fall, the image exploits the surrogate; `audit_every` shows
+  it while a network trains."""
 
 RECOVERY = """## The image it likes best
 

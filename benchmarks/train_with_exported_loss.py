@@ -1,4 +1,4 @@
-"""Trains a small denoiser with an exported loss, where nothing but torch is installed.
+"""Does an exported loss train a network where nothing but torch is installed? This trains a small denoiser with one.
 
 python train_with_exported_loss.py loss.pt2
 """

@@ -12,7 +12,7 @@ from vdp_distill.checkpoints import write_tensors
 from vdp_distill.distill import train
 from vdp_distill.losses import create, released
 from vdp_distill.losses.degradations import DEGRADATIONS, degrade
-from vdp_distill.losses.trunk_training import TrunkNetwork, TrunkRecipe, TrunkTraining, read_recipe
+from vdp_distill.losses.trunk_recipe import TrunkNetwork, TrunkRecipe, TrunkTraining, read_recipe
 from vdp_distill.losses.trunk_training import train as train_trunk
 from vdp_distill.losses.trunks import load_trunk
 from vdp_distill.training_tasks import kind_of

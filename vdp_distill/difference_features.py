@@ -27,7 +27,7 @@ def mean_norm(values: Tensor, exponent: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> float(mean_norm(torch.tensor([[[[3.0, 4.0]]]]), torch.tensor(2.0)) ** 2)
+    >>> round(float(mean_norm(torch.tensor([[[[3.0, 4.0]]]]), torch.tensor(2.0)) ** 2), 2)
     12.5
     """
     tiny = torch.finfo(values.dtype).tiny ** 0.25

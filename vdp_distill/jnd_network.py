@@ -55,7 +55,8 @@ def binomial_loss(probability: Tensor, share: Tensor, subjects: Tensor) -> Tenso
 
     Examples
     --------
-    >>> float(binomial_loss(torch.tensor([0.5]), torch.tensor([0.3]), torch.tensor([30.0]))) == math.log(2)
+    >>> loss = binomial_loss(torch.tensor([0.5]), torch.tensor([0.3]), torch.tensor([30.0]))
+    >>> math.isclose(loss, math.log(2), rel_tol=1e-6)
     True
     """
     seen = probability.clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.jnd import JND
-from vdp_distill.jnd_files import CODECS
+from vdp_distill.jnd_files import codec_named
 
 __all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]
 
@@ -14,7 +14,7 @@ __all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]
 def default_out(source: str | Path, codec: str) -> Path:
     """``NAME-jnd.SUFFIX`` beside the original."""
     source = Path(source)
-    return source.with_name(f"{source.stem}-jnd{CODECS[codec].suffix}")
+    return source.with_name(f"{source.stem}-jnd{codec_named(codec).suffix}")
 
 
 def save(found: JND, out: str | Path) -> Path:

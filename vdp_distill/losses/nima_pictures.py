@@ -39,7 +39,7 @@ def split_by_group(groups: list[int], share: float, seed: int) -> tuple[list[int
     Examples
     --------
     >>> split_by_group([0, 0, 1, 1], 0.2, seed=0)
-    ([0, 1], [2, 3])
+    ([2, 3], [0, 1])
     """
     names = sorted(set(groups))
     if len(names) < 2:
