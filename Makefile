@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS := test,octave,dask,spectra,onnx,peers
 DEMO ?= demo
+PROCESSES ?= 2
 
 .PHONY: demo test bench lint wheel clean
 
@@ -16,7 +17,7 @@ demo: $(VENV)/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.demo --out $(DEMO) $(DEMO_OPTIONS)
 
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_OPTIONS)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.fidelity

@@ -8,6 +8,7 @@ Each table stands between two comments that name the file it comes from; a test 
 import csv
 import re
 from pathlib import Path
+from statistics import fmean
 
 from benchmarks.machine import RESULTS
 
@@ -77,6 +78,35 @@ def surrogate_table() -> str:
     return "\n".join([*lines, "", f"{samples} pairs of {rows[0]['data']}; truth is the exact metric."])
 
 
+def denoise_table() -> str:
+    """Means over the seeds at each noise, a row a loss."""
+    rows = read(RESULTS / "denoise-digits.csv")
+    levels = list(dict.fromkeys(row["noise"] for row in rows))
+    shown = " / ".join(f"{float(level):g}" for level in levels)
+    lines = [f"| trained with | log10 C at noise {shown} | JOD | PSNR, dB |", "|---|---|---|---|"]
+    for loss in dict.fromkeys(row["loss"] for row in rows):
+        cells = []
+        for column, digits in (("log10_C", 2), ("JOD", 2), ("PSNR_dB", 1)):
+            own = {
+                level: [float(r[column]) for r in rows if (r["loss"], r["noise"]) == (loss, level)] for level in levels
+            }
+            cells.append(" / ".join(f"{fmean(values):.{digits}f}" for values in own.values()))
+        lines.append(f"| {'nothing: the noisy image' if loss == 'noisy' else f'`{loss}`'} | {' | '.join(cells)} |")
+    seeds = len({row["seed"] for row in rows if row["loss"] != "noisy"})
+    return "\n".join([*lines, "", f"Means of {seeds} seeds, {rows[0]['held_out']} held-out digits."])
+
+
+def jnd_table() -> str:
+    """Every row of the study on synthetic observers."""
+    rows = read(RESULTS / "jnd-synthetic.csv")
+    lines = ["| synthetic observers | RMSE | PLCC | SROCC | error of the 50 % quality |", "|---|---|---|---|---|"]
+    for row in rows:
+        values = (row[name] for name in ("rmse", "plcc", "srocc", "half_quality_error"))
+        cells = (f"{float(value):.3g}" if value else "-" for value in values)
+        lines.append(f"| {row['row']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def cell(row: dict | None) -> str:
     """One ratio with its spread."""
     return f"{row['times_exact_float32']} ({row['low']} to {row['high']})" if row else "-"
@@ -85,8 +115,10 @@ def cell(row: dict | None) -> str:
 def tables() -> dict[str, str]:
     """Every table by the file that it comes from."""
     found = {"benchmarks/results/fidelity.csv": truth_table()}
-    if (RESULTS / "surrogates.csv").is_file():
-        found["benchmarks/results/surrogates.csv"] = surrogate_table()
+    makers = {"surrogates": surrogate_table, "denoise-digits": denoise_table, "jnd-synthetic": jnd_table}
+    for name, make in makers.items():
+        if (RESULTS / f"{name}.csv").is_file():
+            found[f"benchmarks/results/{name}.csv"] = make()
     for path in sorted(RESULTS.glob("speed-*.csv")):
         found[f"benchmarks/results/{path.name}"] = speed_table(path)
     return found
