@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["correlate", "correlate_zero_stuffed"]
+from vdp_distill.pyramid import BLOCK, from_blocks, mirrored_evens, to_blocks
 
-BLOCK = 4
-"""Side of a block in pixels."""
+__all__ = ["correlate", "correlate_zero_stuffed"]
 
 
 def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "reflect") -> Tensor:
@@ -48,8 +47,8 @@ def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "
     height, width = image.shape[-2:]
     kernel = _block_kernel(taps, keep_every)
     padded = F.pad(image, (taps.shape[-1] // 2,) * 4, mode=padding)
-    blocks = _to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
-    kept = _from_blocks(_convolve(blocks, kernel), BLOCK // keep_every)
+    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
+    kept = from_blocks(_convolve(blocks, kernel), BLOCK // keep_every)
     return kept[..., : -(-height // keep_every), : -(-width // keep_every)]
 
 
@@ -75,8 +74,8 @@ def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, p
     phases = kernel.view(outputs, -1, BLOCK, BLOCK, reach, reach)[:, :, ::2, ::2]
     kernel = phases.reshape(outputs, -1, reach, reach).contiguous(memory_format=torch.channels_last)
     padded = _padded_evens(low, taps.shape[-1] // 2, (height, width), padding)
-    blocks = _to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), reach, BLOCK // 2)
-    return _from_blocks(F.conv2d(blocks, kernel), BLOCK)[..., :height, :width]
+    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), reach, BLOCK // 2)
+    return from_blocks(F.conv2d(blocks, kernel), BLOCK)[..., :height, :width]
 
 
 def _padded_evens(low: Tensor, reach: int, size: tuple[int, int], padding: str) -> Tensor:
@@ -87,15 +86,8 @@ def _padded_evens(low: Tensor, reach: int, size: tuple[int, int], padding: str) 
         )
     if padding == "constant":
         return F.pad(low, (reach // 2,) * 4)
-    rows, columns = (_mirrored_evens(length, reach, low.device) for length in size)
+    rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     return low.index_select(-2, rows).index_select(-1, columns)
-
-
-def _mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
-    """Indices of the samples that lie on the even positions of a mirrored axis."""
-    position = np.abs(np.arange(-reach, length + reach, 2))
-    position = np.where(position < length, position, 2 * (length - 1) - position)
-    return torch.from_numpy(position // 2).to(device)
 
 
 def _convolve(blocks: Tensor, kernel: Tensor) -> Tensor:
@@ -105,22 +97,6 @@ def _convolve(blocks: Tensor, kernel: Tensor) -> Tensor:
     batch, outputs = kernel.shape[:2]
     grouped = F.conv2d(blocks.reshape(1, -1, *blocks.shape[-2:]), kernel.flatten(0, 1), groups=batch)
     return grouped.view(batch, outputs, *grouped.shape[-2:])
-
-
-def _to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = BLOCK) -> Tensor:
-    """Blocks as channels: (N, I, h, w) -> (N, I side^2, rows + reach - 1, columns + reach - 1), channels last."""
-    batch, channels, height, width = padded.shape
-    rows, columns = rows + reach - 1, columns + reach - 1
-    padded = F.pad(padded, (0, columns * side - width, 0, rows * side - height))
-    cells = padded.view(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
-    return cells.reshape(batch, rows, columns, channels * side**2).permute(0, 3, 1, 2)
-
-
-def _from_blocks(blocks: Tensor, side: int) -> Tensor:
-    """Channels as blocks: (N, O side^2, h, w) -> (N, O, h side, w side)."""
-    batch, channels, rows, columns = blocks.shape
-    cells = blocks.permute(0, 2, 3, 1).view(batch, rows, columns, channels // side**2, side, side)
-    return cells.permute(0, 3, 1, 4, 2, 5).reshape(batch, -1, rows * side, columns * side)
 
 
 def _block_kernel(taps: Tensor, keep_every: int) -> Tensor:

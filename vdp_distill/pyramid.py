@@ -17,7 +17,17 @@ from torch.nn import functional
 
 from vdp_distill import sp3_filters
 
-__all__ = ["pyramid_height", "pyramid_sizes", "band_frequencies", "build_pyramid", "reconstruct_pyramid"]
+__all__ = [
+    "pyramid_height",
+    "pyramid_sizes",
+    "band_frequencies",
+    "build_pyramid",
+    "reconstruct_pyramid",
+    "BLOCK",
+    "from_blocks",
+    "mirrored_evens",
+    "to_blocks",
+]
 
 BLOCK = 4
 """Side of a polyphase block in pixels."""
@@ -125,8 +135,8 @@ def correlate(image: Tensor, taps: np.ndarray, keep_every: int = 1) -> Tensor:
     reach = taps.shape[-1] // 2
     kernel = _on(image, _polyphase, taps.tobytes(), taps.shape, keep_every)
     padded = functional.pad(image, (reach,) * 4, mode="reflect")
-    blocks = _to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
-    kept = _from_blocks(functional.conv2d(blocks, kernel), BLOCK // keep_every)
+    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
+    kept = from_blocks(functional.conv2d(blocks, kernel), BLOCK // keep_every)
     return kept[..., : -(-height // keep_every), : -(-width // keep_every)]
 
 
@@ -138,20 +148,20 @@ def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
     taps = sp3_filters.LOW_PASS_DECIMATING[None, None]
     kernel = _on(low, _polyphase_even_input, taps.tobytes(), taps.shape)
     reach = taps.shape[-1] // 2
-    rows, columns = (_mirrored_evens(length, reach, low.device) for length in size)
+    rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     padded = low.index_select(-2, rows).index_select(-1, columns)
-    blocks = _to_blocks(padded, -(-size[0] // BLOCK), -(-size[1] // BLOCK), kernel.shape[-1], BLOCK // 2)
-    return _from_blocks(functional.conv2d(blocks, kernel), BLOCK)[..., : size[0], : size[1]]
+    blocks = to_blocks(padded, -(-size[0] // BLOCK), -(-size[1] // BLOCK), kernel.shape[-1], BLOCK // 2)
+    return from_blocks(functional.conv2d(blocks, kernel), BLOCK)[..., : size[0], : size[1]]
 
 
-def _mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
+def mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
     """Indices of the low-pass samples that lie on the even positions of a mirrored axis."""
     position = np.abs(np.arange(-reach, length + reach, 2))
     position = np.where(position < length, position, 2 * (length - 1) - position)
     return torch.from_numpy(position // 2).to(device)
 
 
-def _to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = BLOCK) -> Tensor:
+def to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = BLOCK) -> Tensor:
     """Blocks as channels: (N, I, h, w) -> (N, I side^2, rows + reach - 1, columns + reach - 1), channels last."""
     batch, channels, height, width = padded.shape
     rows, columns = rows + reach - 1, columns + reach - 1
@@ -160,7 +170,7 @@ def _to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = 
     return cells.reshape(batch, rows, columns, channels * side**2).permute(0, 3, 1, 2)
 
 
-def _from_blocks(blocks: Tensor, side: int) -> Tensor:
+def from_blocks(blocks: Tensor, side: int) -> Tensor:
     """Channels as blocks: (N, O side^2, h, w) -> (N, O, h side, w side)."""
     batch, channels, rows, columns = blocks.shape
     cells = blocks.permute(0, 2, 3, 1).view(batch, rows, columns, channels // side**2, side, side)
