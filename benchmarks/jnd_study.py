@@ -9,10 +9,11 @@ from scipy.optimize import minimize_scalar
 
 from benchmarks.jnd_peers import scores
 from benchmarks.jnd_statistics import fit_logistic
-from vdp_distill import jnd_model, zoo
-from vdp_distill.jnd_recipe import Recipe, read_recipe
-from vdp_distill.jnd_responses import ResponseStore
-from vdp_distill.jnd_training import predict, train
+from vdp_distill import zoo
+from vdp_distill.jnd import model as jnd_model
+from vdp_distill.jnd.recipe import Recipe, read_recipe
+from vdp_distill.jnd.responses import ResponseStore
+from vdp_distill.jnd.training import predict, train
 from vdp_distill.judgements import HumanData
 
 __all__ = ["NETWORKS", "Study", "detected", "quality_only", "recipe_for"]

@@ -11,7 +11,7 @@ from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors
 from vdp_distill.distill import DivergedError, train
 from vdp_distill.surrogates import ChainConfig
-from vdp_distill.training_recipe import Recipe, Training, read_recipe
+from vdp_distill.training.recipe import Recipe, Training, read_recipe
 
 NARROW = ChainConfig(scatter_widths=(4, 8, 8), receptor_width=8, masking_widths=(8, 4))
 RECIPE = Recipe(NARROW, Training(steps=24, validate_every=6, images_per_batch=8, learning_rate=2e-3, accelerator="cpu"))

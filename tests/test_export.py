@@ -10,7 +10,7 @@ from chain_data import scenes
 from vdp_distill import VDPLoss, export, zoo
 from vdp_distill.export import export_loss, load_exported
 from vdp_distill.surrogates import Chain, ChainConfig
-from vdp_distill.training_recipe import Recipe
+from vdp_distill.training.recipe import Recipe
 
 HEIGHT, WIDTH = 33, 40
 

@@ -12,12 +12,13 @@ from skimage import data
 from vdp_distill import hdrvdp2
 from vdp_distill.criterion import STRICT, Criterion
 from vdp_distill.io import write_image
-from vdp_distill.jnd import FITTED_DISPLAY, JND, find_jnd
-from vdp_distill.jnd_files import CODECS, codec_named, read_picture
-from vdp_distill.jnd_folders import COLUMNS, find_jnd_folder
-from vdp_distill.jnd_judge import Judge, judging, tiles_of
-from vdp_distill.jnd_output import default_out, describe, plot_curve, save
-from vdp_distill.jnd_search import Point, lowest_invisible
+from vdp_distill.jnd import JND, find_jnd
+from vdp_distill.jnd.files import CODECS, codec_named, read_picture
+from vdp_distill.jnd.folders import COLUMNS, find_jnd_folder
+from vdp_distill.jnd.judge import Judge, judging, tiles_of
+from vdp_distill.jnd.output import default_out, describe, plot_curve, save
+from vdp_distill.jnd.search import Point, lowest_invisible
+from vdp_distill.jnd.smallest import FITTED_DISPLAY
 
 EASY = Criterion(threshold=30.0, slope=1.4, area_deg=1.0, exponent=4.0, name="easy")
 JPEG = CODECS["jpeg"]
@@ -103,8 +104,8 @@ def test_tiles_judge_as_the_whole_picture_does(monkeypatch):
     metric, _ = judging("exact", display=FITTED_DISPLAY, pixels_per_degree=30)
     visibilities = {}
     for pixels in (10**6, 10**4):
-        monkeypatch.setattr("vdp_distill.jnd_judge.WHOLE_PIXELS", pixels)
-        monkeypatch.setattr("vdp_distill.jnd_judge.TILE_PIXELS", 128)
+        monkeypatch.setattr("vdp_distill.jnd.judge.WHOLE_PIXELS", pixels)
+        monkeypatch.setattr("vdp_distill.jnd.judge.TILE_PIXELS", 128)
         judge = Judge(metric, EASY, 30, codes)
         visibilities[len(judge.tiles)] = judge.visibility(judge.energies(shown))
     whole, tiled = visibilities.values()
@@ -113,8 +114,8 @@ def test_tiles_judge_as_the_whole_picture_does(monkeypatch):
 
 
 def test_a_large_picture_is_searched_on_some_tiles_and_checked_on_all(monkeypatch):
-    monkeypatch.setattr("vdp_distill.jnd_judge.WHOLE_PIXELS", 10**4)
-    monkeypatch.setattr("vdp_distill.jnd_judge.TILE_PIXELS", 80)
+    monkeypatch.setattr("vdp_distill.jnd.judge.WHOLE_PIXELS", 10**4)
+    monkeypatch.setattr("vdp_distill.jnd.judge.TILE_PIXELS", 80)
     found = find_jnd(data.astronaut()[40:200, 120:280], pixels_per_degree=60)
     chosen = next(point for point in found.curve if point.quality == found.quality)
     assert chosen.whole and found.P <= 0.5
@@ -250,7 +251,7 @@ def test_bad_pictures(photograph, tmp_path):
 
 
 def test_a_codec_that_pillow_lacks(monkeypatch):
-    monkeypatch.setattr("vdp_distill.jnd_files.features.check", lambda name: name == "jpg")
+    monkeypatch.setattr("vdp_distill.jnd.files.features.check", lambda name: name == "jpg")
     with pytest.raises(ValueError, match="built without AVIF.*choose among jpeg"):
         codec_named("avif")
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from vdp_distill import HDRVDP2, jnd_model
+from vdp_distill import HDRVDP2
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.difference_features import derivative_filters, mean_norm
-from vdp_distill.jnd_network import (
+from vdp_distill.jnd import model as jnd_model
+from vdp_distill.jnd.network import (
     DifferenceConfig,
     DifferenceNetwork,
     PaperConfig,
@@ -18,8 +19,8 @@ from vdp_distill.jnd_network import (
     contrastive_loss,
     distance_loss,
 )
-from vdp_distill.jnd_recipe import Data, Recipe
-from vdp_distill.jnd_responses import Responder
+from vdp_distill.jnd.recipe import Data, Recipe
+from vdp_distill.jnd.responses import Responder
 
 ALONE = DifferenceConfig(scales=(0, 1), filters=3, contrast=False)
 

@@ -8,17 +8,18 @@ import pytest
 import torch
 from skimage import data as photographs
 
-from vdp_distill import jnd_model, zoo
+from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors
-from vdp_distill.divergence import DivergedError
 from vdp_distill.human_data import SyntheticObservers
-from vdp_distill.jnd_network import DifferenceConfig, DifferenceNetwork, PaperConfig
-from vdp_distill.jnd_recipe import Data, Recipe, Training, read_recipe
-from vdp_distill.jnd_responses import ResponseStore
-from vdp_distill.jnd_training import begin, predict, train
+from vdp_distill.jnd import model as jnd_model
+from vdp_distill.jnd.network import LOSSES, DifferenceConfig, DifferenceNetwork, PaperConfig
+from vdp_distill.jnd.recipe import Data, Recipe, Training, read_recipe
+from vdp_distill.jnd.responses import ResponseStore
+from vdp_distill.jnd.training import begin, predict, train
 from vdp_distill.judgements import Viewing
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.synthetic_observers import Observers
+from vdp_distill.training.divergence import DivergedError
 
 LEVELS = (5, 15, 30, 50, 80)
 SIZE = (64, 96)
@@ -92,7 +93,7 @@ def test_training_learns_and_can_be_loaded(store, tmp_path):
 @pytest.mark.parametrize("network", [OURS, PaperConfig(widths=(2, 4), kernels=(5, 3), strides=(2, 1))])
 def test_a_stopped_run_goes_on_as_if_it_had_not(store, tmp_path, monkeypatch, network):
     whole = train(recipe(network), store, tmp_path / "whole", progress=False)
-    monkeypatch.setattr("vdp_distill.jnd_training.save_state", _killed_after_saving(3))
+    monkeypatch.setattr("vdp_distill.jnd.training.save_state", _killed_after_saving(3))
     with pytest.raises(KeyboardInterrupt):
         train(recipe(network), store, tmp_path / "killed", progress=False)
     monkeypatch.undo()
@@ -132,7 +133,7 @@ def test_from_a_folder_of_photographs(tmp_path):
 
 
 def test_on_a_chain(judgements, tmp_path):
-    from vdp_distill.training_recipe import Recipe as ChainRecipe
+    from vdp_distill.training.recipe import Recipe as ChainRecipe
 
     narrow = ChainConfig(scatter_widths=(4, 4, 4), receptor_width=4, masking_widths=(4, 4))
     chain = tmp_path / "chain"
@@ -154,7 +155,7 @@ def test_responses_are_the_same_wherever_kept(judgements, store, tmp_path, keep)
 
 
 def test_a_disk_that_is_too_small(judgements, tmp_path, monkeypatch):
-    monkeypatch.setattr("vdp_distill.jnd_responses.shutil.disk_usage", lambda _: type("Usage", (), {"free": 0})())
+    monkeypatch.setattr("vdp_distill.jnd.responses.shutil.disk_usage", lambda _: type("Usage", (), {"free": 0})())
     with pytest.raises(ValueError, match="GB more for the responses.*keep='recompute'"):
         ResponseStore(judgements, keep="disk", folder=tmp_path)
     with pytest.raises(ValueError, match="needs a folder"):
@@ -175,7 +176,7 @@ def test_runs_that_do_not_fit(store, tmp_path):
 
 def test_a_loss_that_diverges(store, tmp_path, monkeypatch):
     bad = lambda *_: torch.full((4,), float("nan"), requires_grad=True)  # noqa: E731 - one line says it
-    monkeypatch.setitem(__import__("vdp_distill.jnd_network").jnd_network.LOSSES, "distance", bad)
+    monkeypatch.setitem(LOSSES, "distance", bad)
     small = PaperConfig(widths=(2,), kernels=(3,), strides=(2,))
     with pytest.raises(DivergedError, match="NaN or infinite at step 0, with the pairs cut"):
         train(recipe(small), store, tmp_path / "run", progress=False)

@@ -56,6 +56,12 @@ def test_stages_do_not_import_one_another(stage):
     assert inside <= SHARED
 
 
+def test_the_wheel_takes_every_package():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "vdp_distill").rglob("__init__.py")}
+    assert listed == found | {"vdp_distill.models", "data_gen"}  # models is mapped: data, not code
+
+
 def test_models_hold_no_code():
     assert not list((ROOT / "models").rglob("*.py"))
 

@@ -15,7 +15,7 @@ from vdp_distill.losses.degradations import DEGRADATIONS, degrade
 from vdp_distill.losses.trunk_recipe import TrunkNetwork, TrunkRecipe, TrunkTraining, read_recipe
 from vdp_distill.losses.trunk_training import train as train_trunk
 from vdp_distill.losses.trunks import load_trunk
-from vdp_distill.training_tasks import kind_of
+from vdp_distill.training.tasks import kind_of
 
 SMALL = TrunkRecipe(
     TrunkNetwork(widths=(4, 6)),

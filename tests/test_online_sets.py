@@ -11,12 +11,12 @@ from typer.testing import CliRunner
 from data_gen.online import OnlineDataset
 from data_gen.online_sets import VALIDATION_START, OnlineSamples, OnlineSets
 from data_gen.recipe import Scenes
-from vdp_distill.chain_losses import FIELDS, LEARNT_STAGES
 from vdp_distill.cli import app
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.distill import DivergedError, train
 from vdp_distill.surrogates import ChainConfig
-from vdp_distill.training_recipe import Recipe, Training
+from vdp_distill.training.chain import FIELDS, LEARNT_STAGES
+from vdp_distill.training.recipe import Recipe, Training
 
 NARROW = ChainConfig(scatter_widths=(4, 4, 4), receptor_width=4, masking_widths=(4, 4))
 SHORT = Recipe(NARROW, Training(steps=3, validate_every=3, images_per_batch=8, validation_pairs=4, accelerator="cpu"))

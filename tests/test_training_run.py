@@ -12,9 +12,11 @@ import pytest
 import torch
 import toy_task
 
-from vdp_distill import training_report, training_tasks, zoo
+from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.distill import DivergedError, train
+from vdp_distill.training import report as training_report
+from vdp_distill.training import tasks as training_tasks
 
 FILES = ("model.safetensors", "resume.safetensors", "log.csv", "README.md")
 EVERYTHING = {

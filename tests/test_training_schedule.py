@@ -2,8 +2,8 @@
 
 import pytest
 
-from vdp_distill.training_recipe import Training
-from vdp_distill.training_schedule import learning_rate_share, why_stop
+from vdp_distill.training.recipe import Training
+from vdp_distill.training.schedule import learning_rate_share, why_stop
 
 
 def rows(losses, images=1000):

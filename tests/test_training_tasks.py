@@ -4,10 +4,10 @@ import inspect
 
 import pytest
 
-from vdp_distill import training_tasks
 from vdp_distill.distill import train
-from vdp_distill.training_recipe import Training
-from vdp_distill.training_tasks import TASKS, TRAINERS, kind_of, task_for, trainer_for
+from vdp_distill.training import tasks as training_tasks
+from vdp_distill.training.recipe import Training
+from vdp_distill.training.tasks import TASKS, TRAINERS, kind_of, task_for, trainer_for
 from vdp_distill.zoo import NETWORKS
 
 

@@ -8,7 +8,7 @@ from chain_data import scenes
 
 from vdp_distill import HDRVDP2, VDPLoss, hdrvdp2, zoo
 from vdp_distill.surrogates import Chain, ChainConfig
-from vdp_distill.training_recipe import Recipe
+from vdp_distill.training.recipe import Recipe
 
 NARROW = ChainConfig(scatter_widths=(4, 6, 6), receptor_width=6, masking_widths=(6, 4))
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 30}

@@ -13,7 +13,7 @@ from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.display import Display
 from vdp_distill.surrogates import Chain, ChainConfig
-from vdp_distill.training_recipe import Recipe
+from vdp_distill.training.recipe import Recipe
 
 NARROW = ChainConfig(scatter_widths=(4, 6, 6), receptor_width=6, masking_widths=(6, 4))
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 30}

@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vdp_distill import training_tasks, zoo
+from vdp_distill import zoo
 from vdp_distill.checkpoints import write_tensors
-from vdp_distill.training_recipe import Recipe, Training
+from vdp_distill.training import tasks as training_tasks
+from vdp_distill.training.recipe import Recipe, Training
 
 INPUTS = 6
 OPTIONS = {"steps": 12, "validate_every": 3, "images_per_batch": 16, "learning_rate": 0.05, "accelerator": "cpu"}

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from vdp_distill.training_schedule import WeightAverage
+    from vdp_distill.training.schedule import WeightAverage
 
 __all__ = ["load_state", "read_tensors", "save_state", "write_tensors", "write_whole", "written_together"]
 

@@ -236,7 +236,7 @@ def jnd(
         _jnd_folder(Path(image), out, codec, workers, quiet, options)
         return
     from vdp_distill.jnd import find_jnd
-    from vdp_distill.jnd_output import check_free, default_out, describe, plot_curve, save
+    from vdp_distill.jnd.output import check_free, default_out, describe, plot_curve, save
 
     out = out or default_out(image, codec)
     plot = plot or out.with_name(f"{out.stem}-curve.png")
@@ -251,7 +251,7 @@ def jnd(
 def _jnd_folder(folder: Path, out: Path | None, codec: str, workers: int, quiet: bool, options: dict) -> None:
     from rich.progress import track
 
-    from vdp_distill.jnd_folders import find_jnd_folder
+    from vdp_distill.jnd.folders import find_jnd_folder
 
     if out is None:
         raise ValueError("a folder of pictures needs --out FOLDER: the originals' own is never written to")

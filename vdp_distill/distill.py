@@ -7,13 +7,13 @@ run that was killed goes on from its position as if it had never stopped.
 ======================  ========================================================================================
 file                    what of it
 ======================  ========================================================================================
-``training_tasks``      what each kind of network needs: fields, losses, errors
-``training_recipe``     all options
-``training_batches``    which samples go where
-``training_schedule``   learning rate, running mean of the weights, early end
-``training_run``        the loop
-``processes``           several devices
-``divergence``          NaN, and who did it
+``training/tasks``      what each kind of network needs: fields, losses, errors (``cortex``, ``chain``)
+``training/recipe``     all options
+``training/batches``    which samples go where
+``training/schedule``   learning rate, running mean of the weights, early end
+``training/run``        the loop
+``training/processes``  several devices
+``training/divergence`` NaN, and who did it
 ``checkpoints``         files that survive a kill
 ======================  ========================================================================================
 """
@@ -27,13 +27,13 @@ from lightning_fabric.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.divergence import DivergedError
-from vdp_distill.processes import in_first_process
-from vdp_distill.training_batches import SetMaker, open_sets
-from vdp_distill.training_recipe import Recipe, Training, read_recipe
-from vdp_distill.training_report import Progress
-from vdp_distill.training_run import Run
-from vdp_distill.training_tasks import check_data, kind_of, task_for, trainer_for
+from vdp_distill.training.batches import SetMaker, open_sets
+from vdp_distill.training.divergence import DivergedError
+from vdp_distill.training.processes import in_first_process
+from vdp_distill.training.recipe import Recipe, Training, read_recipe
+from vdp_distill.training.report import Progress
+from vdp_distill.training.run import Run
+from vdp_distill.training.tasks import check_data, kind_of, task_for, trainer_for
 
 __all__ = ["DivergedError", "train"]
 
@@ -52,10 +52,10 @@ def train(
     ----------
     recipe
         A file, the bare name of one that ships, or a :class:`Recipe`. A kind of
-        :data:`vdp_distill.training_tasks.TRAINERS` is handed over whole.
+        :data:`vdp_distill.training.tasks.TRAINERS` is handed over whole.
     data
         Folder of shards, or data sets ``{"train": ..., "val": ...}`` whose samples hold the task's fields, or what
-        makes them (:data:`vdp_distill.training_batches.SetMaker`). For other trainers, what they say.
+        makes them (:data:`vdp_distill.training.batches.SetMaker`). For other trainers, what they say.
     out
         Folder of the run; becomes the model's folder.
     resume

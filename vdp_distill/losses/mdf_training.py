@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vdp_distill.checkpoints import load_state, read_tensors, save_state
-from vdp_distill.divergence import DivergedError
 from vdp_distill.losses.mdf import Discriminators
 from vdp_distill.losses.mdf_adversary import Generator, critic_loss, generator_loss, initialise
 from vdp_distill.losses.mdf_recipe import MDFRecipe, read_recipe
@@ -26,7 +25,8 @@ from vdp_distill.losses.mdf_report import write_card, write_log
 from vdp_distill.losses.mdf_tasks import DISTORTIONS, pyramid, resized, seed_images
 from vdp_distill.losses.mdf_weights import save_discriminators
 from vdp_distill.losses.run_folder import claim
-from vdp_distill.training_report import Progress
+from vdp_distill.training.divergence import DivergedError
+from vdp_distill.training.report import Progress
 
 __all__ = ["train"]
 

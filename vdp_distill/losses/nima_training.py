@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from vdp_distill.checkpoints import load_state, save_state
-from vdp_distill.divergence import DivergedError
 from vdp_distill.losses.nima import NIMA, emd, mean_and_spread
 from vdp_distill.losses.nima_ava import AVADataset
 from vdp_distill.losses.nima_pictures import middle_crops, open_set, random_crops, split_by_group
@@ -26,7 +25,8 @@ from vdp_distill.losses.nima_recipe import NIMARecipe, read_recipe
 from vdp_distill.losses.nima_report import write_report
 from vdp_distill.losses.nima_weights import put_trunk, save_nima
 from vdp_distill.losses.run_folder import claim
-from vdp_distill.training_report import Progress
+from vdp_distill.training.divergence import DivergedError
+from vdp_distill.training.report import Progress
 
 __all__ = ["train"]
 

@@ -20,7 +20,7 @@ from vdp_distill.losses.run_folder import claim
 from vdp_distill.losses.trunk_recipe import TrunkRecipe, TrunkTraining, read_recipe
 from vdp_distill.losses.trunk_report import write_report
 from vdp_distill.losses.trunks import InHouseTrunk
-from vdp_distill.training_report import Progress
+from vdp_distill.training.report import Progress
 
 __all__ = ["Namer", "Photographs", "train"]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from vdp_distill.io import READABLE, file_hash
-from vdp_distill.jnd import find_jnd
-from vdp_distill.jnd_files import CODECS, codec_named
-from vdp_distill.jnd_output import save
+from vdp_distill.jnd.files import CODECS, codec_named
+from vdp_distill.jnd.output import save
+from vdp_distill.jnd.smallest import find_jnd
 
 __all__ = ["COLUMNS", "FolderReport", "find_jnd_folder"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.jnd import JND
-from vdp_distill.jnd_files import codec_named
+from vdp_distill.jnd.files import codec_named
+from vdp_distill.jnd.smallest import JND
 
 __all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]
 

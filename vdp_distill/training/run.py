@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill.checkpoints import load_state, save_state, written_together
-from vdp_distill.divergence import DivergedError, bad_rows, bad_samples, named
-from vdp_distill.processes import InPrecision, average_gradients, found_anywhere, in_first_process
-from vdp_distill.training_batches import Batches
-from vdp_distill.training_recipe import Recipe
-from vdp_distill.training_report import Progress, write_report
-from vdp_distill.training_schedule import WeightAverage, learning_rate_share, why_stop
-from vdp_distill.training_tasks import Task
+from vdp_distill.training.batches import Batches
+from vdp_distill.training.divergence import DivergedError, bad_rows, bad_samples, named
+from vdp_distill.training.processes import InPrecision, average_gradients, found_anywhere, in_first_process
+from vdp_distill.training.recipe import Recipe
+from vdp_distill.training.report import Progress, write_report
+from vdp_distill.training.schedule import WeightAverage, learning_rate_share, why_stop
+from vdp_distill.training.tasks import Task
 
 __all__ = ["STATE", "Position", "Run"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vdp_distill.adaptation import achromatic
 from vdp_distill.surrogates import JND_PER_UNIT, LOG10_CDM2_PER_UNIT, ChainOutput, stage_targets, to_network_light
-from vdp_distill.training_tasks import ErrorColumn, Task
+from vdp_distill.training.tasks import ErrorColumn, Task
 
 __all__ = ["FIELDS", "LEARNT_STAGES", "ChainTask", "network_batch", "stage_errors", "stage_losses"]
 

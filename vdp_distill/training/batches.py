@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vdp_distill.recipes import nearest
 from vdp_distill.sets import read_manifest
-from vdp_distill.training_recipe import Training
+from vdp_distill.training.recipe import Training
 
 __all__ = ["Batches", "SetMaker", "open_sets", "origin_of"]
 

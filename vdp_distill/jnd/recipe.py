@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vdp_distill.display import load_display
-from vdp_distill.jnd_network import LOSSES, DifferenceConfig, DifferenceNetwork, PaperConfig, PaperNetwork
-from vdp_distill.jnd_responses import KEEP
+from vdp_distill.jnd.network import LOSSES, DifferenceConfig, DifferenceNetwork, PaperConfig, PaperNetwork
+from vdp_distill.jnd.responses import KEEP
 from vdp_distill.judgements import Viewing
 from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, write_toml
 

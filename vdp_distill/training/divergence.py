@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from vdp_distill.training_batches import origin_of
-from vdp_distill.training_tasks import Task
+from vdp_distill.training.batches import origin_of
+from vdp_distill.training.tasks import Task
 
 __all__ = ["DivergedError", "bad_rows", "bad_samples", "named"]
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.io import file_hash
-from vdp_distill.training_recipe import Recipe
-from vdp_distill.training_schedule import why_stop
-from vdp_distill.training_tasks import Task
+from vdp_distill.training.recipe import Recipe
+from vdp_distill.training.schedule import why_stop
+from vdp_distill.training.tasks import Task
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["Progress", "write_report"]

@@ -15,9 +15,9 @@ from PIL import Image
 from vdp_distill.checks import SMALLEST_SIDE
 from vdp_distill.criterion import PEOPLE, Criterion
 from vdp_distill.display import Display, load_display
-from vdp_distill.jnd_files import codec_named, read_picture
-from vdp_distill.jnd_judge import Judge, judging
-from vdp_distill.jnd_search import Point, Trials, search
+from vdp_distill.jnd.files import codec_named, read_picture
+from vdp_distill.jnd.judge import Judge, judging
+from vdp_distill.jnd.search import Point, Trials, search
 from vdp_distill.settings import Settings
 
 __all__ = ["JND", "find_jnd"]

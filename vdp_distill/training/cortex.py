@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from vdp_distill import detection
 from vdp_distill.pipeline import Pair
-from vdp_distill.training_tasks import ErrorColumn, Task
+from vdp_distill.training.tasks import ErrorColumn, Task
 
 __all__ = ["CortexTask"]
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from vdp_distill import checks, zoo
 from vdp_distill.checkpoints import read_tensors, write_tensors
-from vdp_distill.jnd_recipe import NETWORKS, network_config, read_recipe
-from vdp_distill.jnd_responses import Responder
+from vdp_distill.jnd.recipe import NETWORKS, network_config, read_recipe
+from vdp_distill.jnd.responses import Responder
 from vdp_distill.judgements import reduce_image
 from vdp_distill.recipes import models_folder, nearest, read_toml
 
@@ -97,7 +97,7 @@ class JND(nn.Module):
     Parameters
     ----------
     network
-        A network of :data:`vdp_distill.jnd_recipe.NETWORKS`.
+        A network of :data:`vdp_distill.jnd.recipe.NETWORKS`.
     responder
         The eye, with the display or encoding of the images.
     trained_pixels_per_degree
@@ -108,7 +108,7 @@ class JND(nn.Module):
 
     Examples
     --------
-    >>> from vdp_distill.jnd_network import DifferenceConfig, DifferenceNetwork
+    >>> from vdp_distill.jnd.network import DifferenceConfig, DifferenceNetwork
     >>> eye = Responder(display="mcl-jci", pixels_per_degree=60)
     >>> model = JND(DifferenceNetwork(DifferenceConfig()), eye, trained_pixels_per_degree=30)
     >>> image = torch.rand(1, 3, 64, 96)

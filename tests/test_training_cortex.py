@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from vdp_distill import HDRVDP2
-from vdp_distill.cortex_task import CortexTask
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates.cortex import CortexConfig, Seen
 from vdp_distill.surrogates.vision import SmallVision
-from vdp_distill.training_recipe import Training
+from vdp_distill.training.cortex import CortexTask
+from vdp_distill.training.recipe import Training
 
 PPD = 30.0
 

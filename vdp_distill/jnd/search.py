@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vdp_distill.jnd_files import Codec, Picture
-from vdp_distill.jnd_judge import Judge
+from vdp_distill.jnd.files import Codec, Picture
+from vdp_distill.jnd.judge import Judge
 
 __all__ = ["Point", "Trials", "lowest_invisible", "search"]
 

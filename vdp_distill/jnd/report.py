@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.io import file_hash
-from vdp_distill.jnd_recipe import Recipe
-from vdp_distill.jnd_responses import ResponseStore
+from vdp_distill.jnd.recipe import Recipe
+from vdp_distill.jnd.responses import ResponseStore
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["write_report"]
@@ -91,7 +91,7 @@ Trained on: {about}.
 It works at {ppd:.4g} pixels per degree; images with more are reduced to that, so it sees no finer detail. Display:
 {display}. {parameters} parameters, {step} steps.
 
-    from vdp_distill.jnd_model import load
+    from vdp_distill.jnd.model import load
     model = load("path/to/{name}", display="mcl-jci", pixels_per_degree=90)
     share = model(test, reference)
 

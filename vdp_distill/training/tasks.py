@@ -21,9 +21,9 @@ __all__ = ["TASKS", "TRAINERS", "ErrorColumn", "Task", "check_data", "kind_of", 
 
 TASKS = MappingProxyType(
     {
-        "paper": "vdp_distill.chain_losses:ChainTask",
-        "cortex": "vdp_distill.cortex_task:CortexTask",
-        "fast": "vdp_distill.cortex_task:CortexTask",
+        "paper": "vdp_distill.training.chain:ChainTask",
+        "cortex": "vdp_distill.training.cortex:CortexTask",
+        "fast": "vdp_distill.training.cortex:CortexTask",
     }
 )
 """Tasks by the ``kind`` in a recipe's ``[network]``, as module and class; a task is made from the network's shape."""
@@ -33,8 +33,8 @@ TRAINERS = MappingProxyType(
         "trunk": "vdp_distill.losses.trunk_training",
         "mdf": "vdp_distill.losses.mdf_training",
         "nima": "vdp_distill.losses.nima_training",
-        "jnd": "vdp_distill.jnd_training",
-        "jnd-paper": "vdp_distill.jnd_training",
+        "jnd": "vdp_distill.jnd.training",
+        "jnd-paper": "vdp_distill.jnd.training",
     }
 )
 """Modules whose ``train(recipe, data, out, *, resume, progress)`` does all of a kind's training."""

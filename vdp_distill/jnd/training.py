@@ -15,16 +15,16 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from vdp_distill import jnd_model
 from vdp_distill.checkpoints import load_state, save_state, write_whole
-from vdp_distill.divergence import DivergedError
 from vdp_distill.human_data import MCLJCI, SyntheticObservers
-from vdp_distill.jnd_network import LOSSES, DifferenceNetwork
-from vdp_distill.jnd_recipe import NETWORKS, Data, Recipe, read_recipe
-from vdp_distill.jnd_report import write_report
-from vdp_distill.jnd_responses import ResponseStore
+from vdp_distill.jnd import model as jnd_model
+from vdp_distill.jnd.network import LOSSES, DifferenceNetwork
+from vdp_distill.jnd.recipe import NETWORKS, Data, Recipe, read_recipe
+from vdp_distill.jnd.report import write_report
+from vdp_distill.jnd.responses import ResponseStore
 from vdp_distill.judgements import HumanData
-from vdp_distill.training_report import Progress
+from vdp_distill.training.divergence import DivergedError
+from vdp_distill.training.report import Progress
 
 __all__ = ["begin", "human_data", "predict", "train"]
 
@@ -52,7 +52,7 @@ def train(
     Parameters
     ----------
     recipe
-        A file, the bare name of one that ships, or a :class:`vdp_distill.jnd_recipe.Recipe`.
+        A file, the bare name of one that ships, or a :class:`vdp_distill.jnd.recipe.Recipe`.
     data
         Folder of MCL-JCI, or of photographs for synthetic observers, as the recipe's ``[data] kind`` says; or a set,
         or its responses.
@@ -66,7 +66,7 @@ def train(
     Returns
     -------
     Path
-        ``out``; :func:`vdp_distill.jnd_model.load` takes it.
+        ``out``; :func:`vdp_distill.jnd.model.load` takes it.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from vdp_distill.training_recipe import Training
+from vdp_distill.training.recipe import Training
 
 __all__ = ["WeightAverage", "learning_rate_share", "why_stop"]
 
