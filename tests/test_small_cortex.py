@@ -1,18 +1,18 @@
-"""The small cortex: the metric's own where nothing is spared, and laws that hold whatever is learnt."""
+"""The small visual systems: the metric's own where nothing is spared, and laws that hold whatever is learnt."""
 
 import pytest
 import torch
 
-from vdp_distill import HDRVDP2
+from vdp_distill import HDRVDP2, zoo
 from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
-from vdp_distill.surrogate_metric import SmallVDP
 from vdp_distill.surrogates.cortex import CortexConfig
-from vdp_distill.surrogates.vision import SmallVision
+from vdp_distill.surrogates.swift import SwiftConfig
 
 CORTEX = CortexConfig()
 FAST = CortexConfig(kind="fast", reduced_levels=2, signal_every=2, scatter_every=2, joint_masking=True)
-BOTH = pytest.mark.parametrize("config", [CORTEX, FAST], ids=["cortex", "fast"])
+SWIFT = SwiftConfig()
+ALL = pytest.mark.parametrize("config", [CORTEX, FAST, SWIFT], ids=["cortex", "fast", "swift"])
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 
 
@@ -24,11 +24,16 @@ def pair(*size, noise=0.03, seed=0, batch=1):
     return test.clamp(0, 1), reference
 
 
+def vision(config):
+    return zoo.NETWORKS[config.kind][1](config).double()
+
+
 def metric(config, **settings):
-    return SmallVDP(SmallVision(config).double(), **VIEWING, **settings)
+    network = vision(config)
+    return zoo.METRICS[type(network)](network, **{**VIEWING, **settings})
 
 
-@BOTH
+@ALL
 def test_identical_images_are_not_seen(config):
     _, reference = pair(50, 61)
     result = metric(config)(reference, reference)
@@ -42,13 +47,13 @@ def test_before_training_it_is_near_the_metric():
     assert abs(torch.tensor(small / exact).log10()) < 0.2
 
 
-@BOTH
+@ALL
 def test_more_noise_is_seen_more(config):
     seen = [float(metric(config)(*pair(64, 64, noise=noise)).C_max) for noise in (0.005, 0.01, 0.02, 0.04)]
     assert seen == sorted(seen) and seen[0] > 0
 
 
-@BOTH
+@ALL
 def test_a_batch_is_its_pairs(config):
     test, reference = pair(48, 56, batch=3)
     ppd = torch.tensor([20.0, 45.0, 90.0], dtype=torch.float64)
@@ -61,23 +66,23 @@ def test_a_batch_is_its_pairs(config):
         assert torch.allclose(whole.Q[own], single.Q, rtol=1e-9)
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("size", [(32, 32), (33, 47), (40, 130)])
 def test_any_size_from_32(config, size):
     result = metric(config)(*pair(*size))
     assert result.P_map.shape == (1, 1, *size) and bool(result.C_map.isfinite().all())
 
 
-@BOTH
+@ALL
 def test_the_gradient_is_the_derivative(config):
-    vision = SmallVision(config).double()
+    network = vision(config)
     test, reference = (100 * image for image in pair(34, 36))
     matrix = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
     around, ppd = torch.full((1, 3, 1, 1), 10.0, dtype=torch.float64), torch.tensor([30.0], dtype=torch.float64)
     direction = torch.randn(test.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
     def log_contrast(step):
-        seen = vision(Pair(test + step * direction, reference), matrix, around, ppd)
+        seen = network(Pair(test + step * direction, reference), matrix, around, ppd)
         return seen.contrast_map.sum().log1p()
 
     step = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -87,7 +92,7 @@ def test_the_gradient_is_the_derivative(config):
     assert torch.allclose(slope, apart, rtol=1e-4)
 
 
-@BOTH
+@ALL
 def test_the_gradient_is_finite_everywhere(config):
     test, reference = pair(40, 40)
     test = reference.clone().requires_grad_()
@@ -116,7 +121,7 @@ def test_out_of_domain_is_said_once_or_refused():
     with pytest.warns(UserWarning, match="pixels_per_degree 15 to 120, got 200"):
         small(*images, pixels_per_degree=200.0)
     small(*images, pixels_per_degree=200.0)
-    strict = SmallVDP(SmallVision(CORTEX).double(), strict=True, **VIEWING)
+    strict = metric(CORTEX, strict=True)
     with pytest.raises(ValueError, match="pixels_per_degree"):
         strict(*images, pixels_per_degree=200.0)
 

@@ -1,6 +1,7 @@
 """Trained networks called like the metric: the same settings, the same result."""
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -8,17 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import pipeline
+from vdp_distill import checks, pipeline
 from vdp_distill.metric import HDRVDP2, Result
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
 from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
 from vdp_distill.surrogates.paper import Chain
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["ChainVDP", "OutOfDomainWarning", "SmallVDP", "SurrogateVDP"]
+__all__ = ["ChainVDP", "OutOfDomainWarning", "SmallVDP", "SurrogateVDP", "SwiftVDP"]
 
 
 SAMPLE_EVERY = 8
@@ -146,7 +148,7 @@ class SmallVDP(SurrogateVDP):
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
         planes, shares, surround = self._planes(test, reference, settings)
         if settings.check_values and not torch.compiler.is_compiling():
-            self._check_domain(planes.reference, pixels_per_degree)
+            self._check_domain(planes.reference, pixels_per_degree, test.shape[-2:])
         seen = self.network.see(planes, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
@@ -161,10 +163,7 @@ class SmallVDP(SurrogateVDP):
 
     def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, grey.Shares, Tensor]:
         """One plane of light of each image, the receptors' shares in it, and the surround."""
-        surround = settings.surround_l
-        takes_mean = not isinstance(surround, Tensor) and np.ndim(surround) == 0 and surround == -1
-        sample = reference if takes_mean else reference[..., ::SAMPLE_EVERY, ::SAMPLE_EVERY]
-        sample = to_light(sample, settings, "reference")
+        sample = self._sample(reference, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         weight = shares.luminance[:, :, None, None]
 
@@ -175,13 +174,20 @@ class SmallVDP(SurrogateVDP):
         planes = (in_tiles(partial(plane, name=name), image, weight) for name, image in images.items())
         return Pair(*planes), shares, surround_of(settings, sample)
 
+    def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
+        """Light of some pixels of the reference, or of all where the surround is their mean."""
+        surround = settings.surround_l
+        takes_mean = not isinstance(surround, Tensor) and np.ndim(surround) == 0 and surround == -1
+        sample = reference if takes_mean else reference[..., ::SAMPLE_EVERY, ::SAMPLE_EVERY]
+        return to_light(sample, settings, "reference")
+
     def _matrix(self, light_cdm2: Tensor, settings: Settings) -> Tensor:
         channels = light_cdm2.shape[1]
         return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
 
-    def _check_domain(self, reference_cdm2: Tensor, pixels_per_degree: Tensor) -> None:
+    def _check_domain(self, reference_cdm2: Tensor, pixels_per_degree: Tensor, size: torch.Size) -> None:
         with torch.no_grad():
-            side = torch.tensor(min(reference_cdm2.shape[-2:]))
+            side = torch.tensor(min(size))
             found = {"pixels_per_degree": pixels_per_degree, "luminance_cdm2": reference_cdm2, "side_pixels": side}
             for name, (low, high) in DOMAIN.items():
                 least, largest = (float(bound) for bound in torch.aminmax(found[name]))
@@ -198,3 +204,56 @@ class SmallVDP(SurrogateVDP):
         if name not in self.warned:
             self.warned.add(name)
             warnings.warn(text, OutOfDomainWarning, stacklevel=2)
+
+
+class SwiftVDP(SmallVDP):
+    """A block-wise visual system in place of the metric's, for loops that count milliseconds.
+
+    The call is that of :class:`SmallVDP`. Curves of displays with a standard range are read as polynomials
+    (:mod:`vdp_distill.surrogates.curves`).
+
+    Parameters
+    ----------
+    network, name, strict, **settings
+        As for :class:`SmallVDP`.
+
+    Examples
+    --------
+    >>> from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
+    >>> model = SwiftVDP(SwiftVision(SwiftConfig()))
+    >>> grey = torch.full((1, 3, 40, 40), 0.5)
+    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
+    0.0
+    """
+
+    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
+        """What the blocks see of a pair."""
+        images, sample = Pair(test, reference), self._sample(reference, settings)
+        to_luminance = self._luminance_of(images, settings)
+        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
+        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
+        if settings.check_values and not torch.compiler.is_compiling():
+            self._check_domain(grey.grey_light(sample, shares.luminance), pixels_per_degree, test.shape[-2:])
+        surround = surround_of(settings, sample)
+        seen = self.network.look(images, to_luminance, shares, surround, pixels_per_degree)
+        return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
+
+    def _luminance_of(self, images: Pair, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
+        """What makes luminance of pixels, after the images are checked."""
+        display = settings.code_display()
+        fitted = light_polynomial(display) if display is not None else None
+        if fitted is None or images.reference.shape[1] != display.channels or not self._within(images, settings):
+            return lambda pixels, weight: grey.mix(to_light(pixels, settings, "an image"), weight)
+        return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
+
+    def _within(self, images: Pair, settings: Settings) -> bool:
+        """Whether all code values lie in 0..1, where the polynomial holds; refused where they must."""
+        if settings.out_of_range != "extend":
+            if settings.check_values:
+                for name, image in zip(Pair._fields, images, strict=True):
+                    checks.check_codes(image, name)
+            return True
+        if torch.compiler.is_compiling():
+            return False
+        ends = torch.stack([torch.stack(image.detach().aminmax()) for image in images])
+        return bool((ends >= 0).all() and (ends <= 1).all())

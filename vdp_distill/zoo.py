@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
-from vdp_distill.surrogate_metric import ChainVDP, SmallVDP
+from vdp_distill.surrogate_metric import ChainVDP, SmallVDP, SwiftVDP
 from vdp_distill.surrogates.cortex import CortexConfig
 from vdp_distill.surrogates.paper import Chain, ChainConfig
+from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 from vdp_distill.surrogates.vision import SmallVision
 
 __all__ = [
@@ -45,14 +46,15 @@ NETWORKS = {
     "paper": (ChainConfig, Chain),
     "cortex": (CortexConfig, SmallVision),
     "fast": (CortexConfig, SmallVision),
+    "swift": (SwiftConfig, SwiftVision),
 }
 """Kinds of network, by the ``kind`` in a recipe's ``[network]``: shape and class."""
 
-METRICS = {Chain: ChainVDP, SmallVision: SmallVDP}
+METRICS = {Chain: ChainVDP, SmallVision: SmallVDP, SwiftVision: SwiftVDP}
 """What makes a network callable like the metric."""
 
-Network = Chain | SmallVision
-NetworkConfig = ChainConfig | CortexConfig
+Network = Chain | SmallVision | SwiftVision
+NetworkConfig = ChainConfig | CortexConfig | SwiftConfig
 
 CARD_HASH = re.compile(r"model\.safetensors`?: `?([0-9a-f]{64})")
 

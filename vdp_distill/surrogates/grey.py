@@ -8,6 +8,7 @@ Nothing here is trained. Light scatter is the metric's own filter, or, with ``sc
 image and the rest at half resolution. Sources as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
 """
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,11 +24,16 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.tiles import in_tiles, look_up
 
-__all__ = ["Shares", "grey_light", "mix", "receptor_shares", "respond", "scatter"]
+__all__ = ["Shares", "grey_light", "mix", "receptor_shares", "respond", "scatter", "Curve"]
 
 PIXELS_PER_DEGREE = (4.0, 500.0)
 NODES = 33
 FREQUENCIES = 64
+PEAK_SENSITIVITY = 2.4
+"""log10 of the peak contrast sensitivity that the networks are trained with."""
+
+LEAST_STEP = 1e-6
+"""JND between nodes of the response's table where it is flat."""
 
 
 class Shares(NamedTuple):
@@ -38,6 +44,9 @@ class Shares(NamedTuple):
 
     receptors: Tensor
     """L, M and rod response for each cd/m2 of luminance, (N, 3)."""
+
+    mean_cdm2: Tensor
+    """Mean luminance of the reference, (N,)."""
 
 
 def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
@@ -53,8 +62,9 @@ def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
     luminance = (matrix[..., 0] + matrix[..., 1]).expand(reference_cdm2.shape[0], -1)
     with torch.no_grad():
         mean = reference_cdm2.mean(dim=(2, 3))[:, None] @ matrix
-        receptors = mean[:, 0, [0, 1, 3]] / (mean[..., 0] + mean[..., 1])
-    return Shares(luminance, receptors)
+        mean_luminance = mean[..., 0] + mean[..., 1]
+        receptors = mean[:, 0, [0, 1, 3]] / mean_luminance
+    return Shares(luminance, receptors, mean_luminance[:, 0])
 
 
 def grey_light(light_cdm2: Tensor, weight: Tensor) -> Tensor:
@@ -88,44 +98,65 @@ def scatter(grey: Pair, surround: Tensor, pixels_per_degree: Tensor, every: int)
     return Pair((reference + difference).clamp(low, high), reference.clamp(low, high))
 
 
-def respond(luminance: Pair, shares: Shares, peak_sensitivity: float = 2.4) -> Pair:
+def respond(luminance: Pair, shares: Shares) -> Pair:
     """Response of all receptors together to luminance, in JND units, without the image's mean.
-
-    One look-up for each pixel, in a table that holds the sum over the receptors at their shares.
 
     Parameters
     ----------
     luminance
         :func:`scatter` of both images.
     """
-    low, high = DEFAULT_PARAMETERS.lut_log10_range
-    table = _table(shares.receptors, luminance.reference, peak_sensitivity)
-    steps = table.diff(dim=1, append=table[:, -1:])
-    count = table.shape[1]
-    row = torch.arange(table.shape[0], device=table.device).view(-1, 1, 1, 1) * count
-
-    def look(luminance, row):
-        position = (luminance.clamp(10**low, 10**high).log10() - low) * ((count - 1) / (high - low))
-        node = position.detach().floor().clamp(0, count - 2)
-        index = node.long() + row
-        return look_up(table, index) + (position - node) * look_up(steps, index)
-
-    responses = (in_tiles(look, plane, row) for plane in luminance)
+    curve = Curve(shares, luminance.reference)
+    responses = (in_tiles(curve, plane, curve.row) for plane in luminance)
     return Pair(*(plane - plane.mean(dim=(2, 3), keepdim=True) for plane in responses))
 
 
-def _table(shares: Tensor, reference: Tensor, peak_sensitivity: float) -> Tensor:
-    """Summed response at the nodes of log luminance, (N, nodes), counted from the mean luminance of the reference."""
+class Curve:
+    """Response of all receptors to luminance: one look-up, in a table of the sum over the receptors at their shares.
+
+    Parameters
+    ----------
+    shares
+        Of the images.
+    like
+        A tensor whose dtype the response takes.
+    """
+
+    def __init__(self, shares: Shares, like: Tensor):
+        self.low, self.high = DEFAULT_PARAMETERS.lut_log10_range
+        self.table = _table(shares).to(like.dtype)
+        self.count = self.table.shape[1]
+        self.steps = self.table.diff(dim=1, append=self.table[:, -1:])
+        self.per_decade = (self.count - 1) / (self.high - self.low)
+        self.row = torch.arange(len(self.table), device=self.table.device).view(-1, 1, 1, 1) * self.count
+
+    def __call__(self, luminance: Tensor, row: Tensor) -> Tensor:
+        """Response in JND to luminance in cd/m2, (n, ...), for the images whose rows of the table are given."""
+        position, node = self._node(luminance)
+        index = node.long() + row
+        return look_up(self.table, index) + (position - node) * look_up(self.steps, index)
+
+    def slope(self, luminance: Tensor) -> Tensor:
+        """Its derivative in JND for each cd/m2; nothing flows back through the table."""
+        _, node = self._node(luminance)
+        step = look_up(self.steps, node.long() + self.row).clamp(min=LEAST_STEP)
+        return step * (self.per_decade / math.log(10)) / luminance
+
+    def _node(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
+        position = (luminance.clamp(10**self.low, 10**self.high).log10() - self.low) * self.per_decade
+        return position, position.detach().floor().clamp(0, self.count - 2)
+
+
+def _table(shares: Shares) -> Tensor:
+    """Summed response at the nodes of log luminance, (N, nodes), counted from that to the reference's mean."""
     low, high = DEFAULT_PARAMETERS.lut_log10_range
-    cones, rods = torch.tensor(response_tables(peak_sensitivity), device=shares.device)
+    cones, rods = torch.tensor(response_tables(PEAK_SENSITIVITY), device=shares.receptors.device)
     per_decade = (len(cones) - 1) / (high - low)
-    nodes = torch.arange(len(cones), dtype=cones.dtype, device=shares.device)
-    shift = shares.double().clamp(min=1e-9).log10() * per_decade
+    nodes = torch.arange(len(cones), dtype=cones.dtype, device=cones.device)
+    shift = shares.receptors.double().clamp(min=1e-9).log10() * per_decade
     total = sum(_shifted(curve, nodes + shift[:, i : i + 1]) for i, curve in enumerate((cones, cones, rods)))
-    with torch.no_grad():
-        mean = (reference.mean(dim=(1, 2, 3)).double().log10() - low) * per_decade
-        anchor = total.gather(1, mean.round().long().clamp(0, len(cones) - 1)[:, None])
-    return (total - anchor).to(reference.dtype)
+    mean = (shares.mean_cdm2.double().log10() - low) * per_decade
+    return total - total.gather(1, mean.round().long().clamp(0, len(cones) - 1)[:, None])
 
 
 def _shifted(curve: Tensor, position: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ GAIN_RATE = 25.0
 
 
 class CortexTask(Task):
-    """Distil the metric into a :class:`vdp_distill.surrogates.vision.SmallVision`.
+    """Distil the metric into a small visual system, which gives :class:`vdp_distill.surrogates.cortex.Seen`.
 
     The loss of a pair: the square of its error in log10 of the sum of S (over 2 units, linear), the errors of P_det and
     of the mean of P_map, and a tenth of that of Q.
@@ -86,8 +86,8 @@ class CortexTask(Task):
         return losses * losses.new_tensor(WEIGHTS), torch.stack([*judged, mapped, quality.square()], dim=1)
 
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
-        taps = [value for value in network.parameters() if value.ndim == 3]
-        gains = [value for value in network.parameters() if value.ndim < 3]
+        taps = [value for name, value in network.named_parameters() if "taps" in name]
+        gains = [value for name, value in network.named_parameters() if "taps" not in name]
         rate = training.learning_rate
         return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE * rate}]
 

@@ -24,6 +24,7 @@ TASKS = MappingProxyType(
         "paper": "vdp_distill.training.chain:ChainTask",
         "cortex": "vdp_distill.training.cortex:CortexTask",
         "fast": "vdp_distill.training.cortex:CortexTask",
+        "swift": "vdp_distill.training.cortex:CortexTask",
     }
 )
 """Tasks by the ``kind`` in a recipe's ``[network]``, as module and class; a task is made from the network's shape."""

@@ -1,0 +1,130 @@
+"""The block-wise visual system: what blocks, corners and polynomials must keep."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vdp_distill.display import Display
+from vdp_distill.pipeline import Pair
+from vdp_distill.pyramid import pyramid_height
+from vdp_distill.receptors import display_matrix
+from vdp_distill.surrogate_metric import SwiftVDP
+from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision, in_cells, together
+
+OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
+
+
+def images(height=64, width=80, noise=0.02, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 6, 6, generator=generator, dtype=torch.float64)
+    reference = F.interpolate(coarse, size=(height, width), mode="bicubic").clamp(0.1, 0.9)
+    noise = noise * torch.randn(reference.shape, generator=generator, dtype=torch.float64)
+    return (reference + noise).clamp(0, 1), reference
+
+
+def swift(**settings):
+    return SwiftVDP(SwiftVision(SwiftConfig()).double(), pixels_per_degree=45.0, **settings)
+
+
+def test_filters_are_correlations_at_every_fourth_pixel():
+    network = SwiftVision(SwiftConfig()).double()
+    plane = images()[1][:, :1]
+    taps = network.taps - network.taps.mean(dim=(1, 2), keepdim=True)
+    # Corner (1, 1) lies between pixels 3 and 4: its window starts at pixel 0.
+    expected = F.conv2d(plane, taps[:, None], stride=4)
+    found = network.filtered(in_cells(plane))[..., 1:-1, 1:-1]
+    assert torch.allclose(found, expected, rtol=0, atol=1e-12)  # float64, other order of sums
+
+
+def test_a_shift_by_a_whole_block_of_the_coarsest_level_shifts_the_map():
+    test, reference = images(192, 192)
+    network = swift(encoding="sRGB-display", surround_l=10.0)
+    shifted = [torch.roll(x, 64, dims=3) for x in (test, reference)]
+    whole, moved = (network(*pair).C_map for pair in ((test, reference), shifted))
+    # Away from edges; shares and the pooling factor are of the whole image, glare wraps in neither.
+    ratio = moved[..., 96, 150:160] / whole[..., 96, 86:96]
+    assert torch.allclose(ratio, ratio.mean(), rtol=0.1)
+
+
+@pytest.mark.parametrize(("size", "octaves"), [((128, 128), 3), ((126, 200), 3), ((512, 300), 5), ((1080, 1920), 6)])
+def test_a_constant_on_every_level_is_a_constant_map(size, octaves):
+    assert max(3, pyramid_height(*size)) == octaves
+    whole = [-(-length // 4) + 1 for length in size]
+    eighth = [-(-length // 8) for length in size]
+    levels = [torch.ones(1, 3, *whole)[:, :1]]
+    if octaves > 3:
+        levels.append(torch.ones(1, 1, *(-(-length // 4) + 1 for length in eighth)))
+    base = torch.ones(1, 1, *(-(-length // 2 ** (octaves - 3)) for length in eighth))
+    found = together(levels, base, octaves, size)
+    assert torch.allclose(found, torch.full((1, 1, *size), float(len(levels) + 1)))
+
+
+def test_large_images_are_looked_at_to_the_pyramids_end():
+    test, reference = images(300, 320)
+    seen = swift(encoding="sRGB-display")(test, reference)
+    assert seen.P_map.shape == (1, 1, 300, 320) and bool(seen.C_map.isfinite().all())
+    blurred = F.avg_pool2d(F.pad(test - reference, (20,) * 4, mode="replicate"), 41, stride=1)
+    coarse = swift(encoding="sRGB-display")(reference + 10 * blurred.clamp(-0.01, 0.01), reference)
+    assert float(coarse.C_max) > 0
+
+
+@pytest.mark.parametrize("curve", ["sRGB", "gamma-2.2", "gamma-2.4"])
+@pytest.mark.parametrize("contrast", [100, 1000, 1_000_000])
+def test_the_polynomial_is_the_display(curve, contrast):
+    display = Display("a display", curve, max_luminance=300, min_luminance=300 / contrast)
+    code = torch.linspace(0, 1, 999, dtype=torch.float64).view(1, 1, 1, -1).expand(1, 3, 1, -1)
+    light, fitted = display.light(code), polynomial_light(code, light_polynomial(display))
+    error = (fitted - light).abs() / (light + 0.002 * 300)
+    # As the module says: 1.7 % of light and a little black at worst, 0.4 % on the whole.
+    assert float(error.max()) < 0.017 and float(error.square().mean().sqrt()) < 0.004
+
+
+@pytest.mark.parametrize("curve", ["BT.2020-PQ", "BT.2020-HLG", "BT.709-linear", "luminance"])
+def test_other_curves_are_not_fitted(curve):
+    assert light_polynomial(Display("a display", curve, max_luminance=1000, min_luminance=0.01)) is None
+
+
+def test_the_polynomial_has_its_own_derivative():
+    code = torch.rand(7, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: polynomial_light(x, light_polynomial(OFFICE)), code)
+
+
+def test_codes_outside_continue_as_the_display_does():
+    test, reference = images()
+    test = test + 0.3  # a part over 1
+    by_code = swift(display=OFFICE, out_of_range="extend")(test, reference)
+    light = [OFFICE.light(image, extend=True) for image in (test, reference)]
+    by_light = swift(encoding="rgb-bt.709")(*light)
+    assert torch.allclose(by_code.C_map, by_light.C_map, rtol=1e-9)  # the same numbers in another order
+
+
+def test_gains_however_large_leave_a_finite_gradient():
+    network = SwiftVision(SwiftConfig())
+    light = Pair(*(100 * x.float() + 1 for x in images()))
+    with torch.no_grad():
+        network.sensitivity_gain[1] -= 20
+    matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
+    seen = network(light, matrix, torch.full((1, 3, 1, 1), 1e-5), torch.tensor([120.0]))
+    seen.contrast_map.sum().backward()
+    assert all(bool(value.grad.isfinite().all()) for value in network.parameters() if value.grad is not None)
+
+
+def test_codes_and_light_give_one_answer():
+    test, reference = images()
+    light = Pair(*(OFFICE.light(image) for image in (test, reference)))
+    by_code = swift(display=OFFICE)(test, reference)
+    by_light = swift(encoding="rgb-bt.709")(*light)
+    # The polynomial's error in slope, a few percent, to the power of 3.5.
+    assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
+
+
+def test_wrong_codes_are_refused():
+    test, reference = images()
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        swift(encoding="sRGB-display")(test + 1, reference)
+
+
+def test_a_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match="orientations"):
+        SwiftConfig(orientations=1)

@@ -1,0 +1,398 @@
+"""A visual system for loops that count milliseconds: three octaves of the metric's pyramid in one step.
+
+Light becomes one plane of receptor response (:mod:`vdp_distill.surrogates.grey`). Each block of 4 x 4 pixels and its
+surroundings become the outputs of a few filters that overlap by half, as in a lapped transform, and everything after
+that, glare, contrast sensitivity, masking, detection, is computed once a block. The same filters look at every eighth
+of the size, as far down as the metric's pyramid reaches; below is its base band. Filters, gains and masking weights are
+learnt; how sensitivity follows pixels per degree and luminance, and masking the scale, is the metric's.
+
+Sources: Mantiuk et al. 2011, sections 4 and 5, on another transform; H. S. Malvar, Signal Processing with Lapped
+Transforms, 1992, for blocks that overlap.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vdp_distill import csf, detection
+from vdp_distill.fourier import filter_on_canvas, unit_frequency
+from vdp_distill.masking import mutual_contrast
+from vdp_distill.optics import eye_mtf
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Pair
+from vdp_distill.power import power
+from vdp_distill.pyramid import BLOCK, pyramid_height
+from vdp_distill.receptors import display_matrix
+from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.cortex import Seen
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["SwiftConfig", "SwiftVision"]
+
+SIDE = 2 * BLOCK
+"""Of every filter."""
+
+FREQUENCIES = (0.34, 0.19, 0.1)
+"""Of the filters, in cycles a sample of their level: an octave of the metric's pyramid each."""
+
+STEP = 8
+"""From a level to the next: three octaves."""
+
+PASSED_AT = 1 / 12
+"""Cycles a pixel at which the eye's optics are taken for the light that blocks have and their pairs lack."""
+
+REFERENCE_PPD = 45.0
+OCTAVES = (-1.6, 1.5)
+"""Of the pixels per degree of what the gains are trained on, to REFERENCE_PPD."""
+
+UNRELATED = -6.0
+"""Natural logarithm of a masking weight between filters that the metric does not join."""
+
+LARGEST_GAIN = 4.0
+"""Natural logarithm; its 14th power is still a number in float32."""
+
+LEAST_SENSITIVITY = 1e-3
+"""A seventh power of its inverse is far from overflowing; a thousandth of the sensitivity to a JND sees nothing."""
+
+P, Q = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q
+
+TINY = 1e-12
+"""Keeps the derivative of a square root finite at 0."""
+
+
+@dataclass(frozen=True)
+class SwiftConfig:
+    """Shape of a block-wise visual system.
+
+    Parameters
+    ----------
+    kind
+        ``"swift"``.
+    orientations
+        Of the filters at each of three frequencies; each has two phases.
+    """
+
+    kind: str = "swift"
+    orientations: int = 4
+
+    def __post_init__(self):
+        if self.orientations < 2:
+            raise ValueError(f"network: orientations must be at least 2, got {self.orientations}")
+
+    @property
+    def group(self) -> int:
+        """Filters of a frequency."""
+        return 2 * self.orientations
+
+    @property
+    def filters(self) -> int:
+        """Filters of a level."""
+        return len(FREQUENCIES) * self.group
+
+
+class Light(NamedTuple):
+    """Luminance of both images on the retina, cd/m2."""
+
+    sharp: Tensor
+    """Mean of the pair in every block before scatter, (N, 1, h, w)."""
+
+    luminance: Tensor
+    """The same after scatter."""
+
+    coarse: Pair
+    """After scatter, of every two by two blocks."""
+
+
+class SwiftVision(nn.Module):
+    """Planes of light to what is seen of their difference.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+    generator
+        Taken for the sake of one call for all networks: the start is fixed, nothing is drawn.
+
+    Examples
+    --------
+    >>> vision = SwiftVision(SwiftConfig())
+    >>> light = torch.full((1, 3, 40, 50), 50.0)
+    >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
+    >>> with torch.no_grad():
+    ...     seen = vision(Pair(light, light), matrix, torch.full((1, 3, 1, 1), 1e-5), torch.tensor([45.0]))
+    >>> seen.contrast_map.shape, float(seen.contrast_map.sum()), float(seen.quality)
+    (torch.Size([1, 1, 40, 50]), 0.0, 100.0)
+    """
+
+    def __init__(self, config: SwiftConfig, generator: torch.Generator | None = None):
+        super().__init__()
+        self.config = config
+        taps, masking = (torch.tensor(start, dtype=torch.get_default_dtype()) for start in starting(config))
+        self.taps, self.masking = nn.Parameter(taps), nn.Parameter(masking)
+        count = config.filters + 1  # the last is the base band
+        self.sensitivity_gain = nn.Parameter(torch.zeros(3, count))
+        self.masking_gain = nn.Parameter(torch.zeros(count))
+        self.output_gain = nn.Parameter(torch.zeros(count))
+        self.energy_gain = nn.Parameter(torch.zeros(count))
+        self.quality_gain = nn.Parameter(torch.zeros(len(FREQUENCIES) + 1))
+
+    def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
+        """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
+        shares = grey.receptor_shares(light_cdm2.reference, matrix)
+        return self.look(light_cdm2, grey.mix, shares, surround_cdm2, pixels_per_degree)
+
+    def look(
+        self,
+        images: Pair,
+        to_luminance: Callable[[Tensor, Tensor], Tensor],
+        shares: grey.Shares,
+        surround_cdm2: Tensor,
+        pixels_per_degree: Tensor,
+    ) -> Seen:
+        """The same from images of any kind.
+
+        Parameters
+        ----------
+        images
+            (N, C, H, W) each.
+        to_luminance
+            Pixels (n, C, h, w) and ``shares.luminance`` (n, C, 1, 1) to cd/m2, (n, 1, h, w).
+        shares, surround_cdm2, pixels_per_degree
+            As :func:`vdp_distill.surrogates.grey.receptor_shares` and :meth:`forward` have them.
+        """
+        size = images.reference.shape[-2:]
+        octaves = max(len(FREQUENCIES), pyramid_height(*size))
+        curve = grey.Curve(shares, images.reference)
+        surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
+        cells, blocks = in_response(images, to_luminance, shares, curve)
+        light = on_retina(blocks, surround, pixels_per_degree)
+        coarse = Pair(*map(curve, light.coarse, (curve.row, curve.row)))
+
+        level = self.level(cells, at_corners(light.luminance), flattening(light, curve), pixels_per_degree, 0, octaves)
+        levels, luminance, response = [level], sum(light.coarse) / 2, coarse
+        for number in range(1, -(-octaves // len(FREQUENCIES))):
+            cells, mean = Pair(*map(in_cells, response)), at_corners(shrunk(luminance, BLOCK))
+            scale = pixels_per_degree / STEP**number
+            levels.append(self.level(cells, mean, None, scale, number, octaves))
+            luminance, response = shrunk(luminance, STEP), Pair(*(shrunk(plane, STEP) for plane in response))
+        base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
+        contrast = together([found.sum(dim=1, keepdim=True) for found in levels], base, octaves, size)
+        return Seen(contrast, self.quality(levels, base, pixels_per_degree, octaves))
+
+    def level(
+        self, cells: Pair, luminance: Tensor, veil: Tensor | None, ppd: Tensor, number: int, octaves: int
+    ) -> Tensor:
+        """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1)."""
+        test, reference = map(self.filtered, cells)
+        if veil is None:
+            veil = torch.ones_like(luminance)
+        sensitivity = sensitivities(luminance, ppd, sees_optics=number == 0)
+        used = torch.arange(self.config.filters, device=ppd.device) // self.config.group
+        used = used + number * len(FREQUENCIES) < octaves
+        return (
+            self.detect(test - reference, reference, veil, sensitivity, ppd, float(STEP**number)) * used[:, None, None]
+        )
+
+    def filtered(self, cells: Tensor) -> Tensor:
+        """Outputs of the filters at every corner of the blocks, (N, filters, h + 1, w + 1)."""
+        taps = self.taps - self.taps.mean(dim=(1, 2), keepdim=True)
+        kernel = taps.view(-1, 2, BLOCK, 2, BLOCK).permute(0, 2, 4, 1, 3).reshape(-1, BLOCK**2, 2, 2)
+        return F.conv2d(F.pad(cells, (1, 1, 1, 1), mode="replicate"), kernel)
+
+    def gains(self, ppd: Tensor) -> tuple[Tensor, Tensor]:
+        """On the threshold and on masking, of every filter and the base band, (N, filters + 1, 1, 1)."""
+        octaves = (ppd / REFERENCE_PPD).log2().clamp(*OCTAVES)[:, None]
+        constant, slope, bend = self.sensitivity_gain
+        gain = constant + slope * octaves + bend * octaves**2
+        gain = (LARGEST_GAIN * (gain / LARGEST_GAIN).tanh())[:, :, None, None]
+        return (-2 * P * gain).exp(), (Q * gain + self.masking_gain[:, None, None]).exp()
+
+    def detect(
+        self, difference: Tensor, reference: Tensor, veil: Tensor, sensitivity: Tensor, ppd: Tensor, scale: float
+    ) -> Tensor:
+        """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1); masking grows with the scale."""
+        floor, lift = (gain[:, :-1] for gain in self.gains(ppd))
+        weight, output = self.masking.exp()[:, :, None, None], self.output_gain[:-1].exp()[:, None, None]
+
+        def compare(difference, reference, veil, sensitivity, floor, lift):
+            def by_group(values, factor):
+                return (values[:, :, None] * factor.unflatten(1, (len(FREQUENCIES), -1))).flatten(1, 2)
+
+            difference, reference = difference * veil, reference * veil
+            mutual = torch.minimum(reference.abs(), (reference + difference).abs())
+            masked = power(F.conv2d(mutual, weight), Q) * by_group(scale * power(sensitivity, Q), lift)
+            threshold = by_group(power(sensitivity, -2 * P), floor)
+            return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt() * output
+
+        return in_tiles(compare, difference, reference, veil, sensitivity, floor, lift)
+
+    def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int) -> Tensor:
+        """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
+        test, reference = (shrunk(plane, 2 ** (octaves - len(FREQUENCIES))) for plane in response)
+        padding = reference.mean(dim=(2, 3), keepdim=True)
+        canvas = reference.new_tensor(unit_frequency(*reference.shape[-2:]))
+        frequency = ppd / 2 ** (octaves + 2)
+        means = (plane.mean(dim=(1, 2, 3)) for plane in luminance)
+        test, reference = (
+            csf.baseband(band, padding, mean, frequency, canvas)
+            for band, mean in zip((test - test.mean(dim=(2, 3), keepdim=True) + padding, reference), means, strict=True)
+        )
+        floor, lift = (gain[:, -1:] for gain in self.gains(ppd * 2.0 ** (len(FREQUENCIES) - octaves)))
+        masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - len(FREQUENCIES))
+        return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
+
+    def quality(self, levels: list[Tensor], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
+        """The quality correlate Q from the root energy of every octave's filters."""
+        gain, weight_gain = self.energy_gain.exp(), self.quality_gain.exp()
+        bands = [band for level in levels for band in (root_energy(level) * gain[:-1]).split(self.config.group, 1)]
+        rates = ppd[:, None] * 2.0 ** -torch.arange(1, octaves + 1, device=ppd.device)
+        shares = torch.cat(
+            [detection.quality_weights(rates), detection.quality_weights(ppd[:, None] / 2 ** (octaves + 2))], 1
+        )
+        factor = torch.cat([weight_gain[:-1].repeat(len(levels))[:octaves] / 2, weight_gain[-1:]])
+        return detection.quality([*bands[:octaves], root_energy(base) * gain[-1:]], shares * factor)
+
+    def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """An input to know the network by."""
+        reference = 200 * torch.rand(1, 3, height, width, generator=generator) + 1
+        noise = torch.randn(1, 3, height, width, generator=generator)
+        viewing = {"surround": torch.full((1, 3, 1, 1), 10.0), "pixels_per_degree": torch.tensor([30.0])}
+        matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=reference.dtype)[None]
+        return {"test": reference * (1 + 0.02 * noise), "reference": reference, "matrix": matrix} | viewing
+
+    def see_golden(self, inputs: Mapping[str, Tensor]) -> Seen:
+        """Output for :meth:`golden_input`."""
+        viewing = (inputs[name] for name in ("matrix", "surround", "pixels_per_degree"))
+        return self(Pair(inputs["test"], inputs["reference"]), *viewing)
+
+
+def in_response(images: Pair, to_luminance: Callable, shares: grey.Shares, curve: grey.Curve) -> tuple[Pair, Pair]:
+    """Response of every pixel as if light came sharp to the retina, in cells, and luminance of blocks, cd/m2."""
+
+    def respond(rows, weight, row):
+        luminance = to_luminance(rows, weight)
+        cells = luminance.unflatten(3, (BLOCK, -1, BLOCK)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+        return curve(cells, row), cells.mean(dim=1, keepdim=True)
+
+    weight = shares.luminance[:, :, None, None]
+    test, reference = (in_tiles(respond, rows_of_blocks(image), weight, curve.row) for image in images)
+    return Pair(test[0], reference[0]), Pair(test[1], reference[1])
+
+
+def on_retina(blocks: Pair, surround: Tensor, ppd: Tensor) -> Light:
+    """Light after scatter in the eye: the metric's filter on two by two blocks, a share of what is finer."""
+    low, high = DEFAULT_PARAMETERS.light_range_cdm2
+    pairs = Pair(*(shrunk(plane, 2) for plane in blocks))
+    unit = pairs.reference.new_tensor(unit_frequency(*pairs.reference.shape[-2:]))
+    transfer = eye_mtf(ppd.view(-1, 1, 1, 1) / (2 * BLOCK) * unit)
+    coarse = Pair(*(filter_on_canvas(plane - surround, transfer) + surround for plane in pairs))
+    passed = eye_mtf(ppd * PASSED_AT).view(-1, 1, 1, 1)
+    sharp, rest = sum(blocks) / 2, (sum(coarse) - passed * sum(pairs)) / 2
+    grown = F.interpolate(rest, scale_factor=2, mode="bilinear", align_corners=False)
+    luminance = grown[..., : sharp.shape[-2], : sharp.shape[-1]] + passed * sharp
+    return Light(sharp, luminance.clamp(low, high), Pair(*(plane.clamp(low, high) for plane in coarse)))
+
+
+def flattening(light: Light, curve: grey.Curve) -> Tensor:
+    """By how much scattered light flattens the response at every corner of a block."""
+    return curve.slope(at_corners(light.luminance)) / curve.slope(at_corners(light.sharp))
+
+
+def sensitivities(luminance_cdm2: Tensor, ppd: Tensor, sees_optics: bool) -> Tensor:
+    """Contrast sensitivity of the cortex, or of the eye's optics too, at the filters' frequencies, (N, 3, h, w)."""
+    frequencies = ppd[:, None] * ppd.new_tensor(FREQUENCIES)
+    tables, luminance = csf.csf_tables(frequencies), luminance_cdm2.log10()
+    found = torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1)
+    found = found * eye_mtf(frequencies)[:, :, None, None] if sees_optics else found
+    return found.clamp(min=LEAST_SENSITIVITY)
+
+
+def excitation(difference: Tensor) -> Tensor:
+    """Magnitude of a difference to the power of 3.5."""
+    magnitude = difference.abs()
+    return difference**2 * magnitude * (magnitude + TINY).sqrt()
+
+
+def root_energy(found: Tensor) -> Tensor:
+    """Root energy over the number of places, (N, filters)."""
+    return ((found.square().sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / found[0, 0].numel()
+
+
+def whole_blocks(image: Tensor) -> Tensor:
+    """The image grown at its far edges to a whole number of blocks."""
+    rows, columns = (-length % BLOCK for length in image.shape[-2:])
+    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
+
+
+def rows_of_blocks(image: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, h, BLOCK W): a row of blocks a row."""
+    return whole_blocks(image).unflatten(2, (-1, BLOCK)).flatten(3)
+
+
+def in_cells(plane: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, BLOCK^2, h, w): a channel for each place in a block."""
+    return F.pixel_unshuffle(whole_blocks(plane), BLOCK)
+
+
+def at_corners(blocks: Tensor) -> Tensor:
+    """Means of the four blocks that meet at a corner, (N, 1, h + 1, w + 1)."""
+    return F.avg_pool2d(F.pad(blocks, (1, 1, 1, 1), mode="replicate"), 2, stride=1)
+
+
+def shrunk(plane: Tensor, step: int) -> Tensor:
+    """Means of squares of so many places; one over the edge counts what it holds."""
+    return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
+
+
+def together(levels: list[Tensor], base: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
+    """Sum of the levels' maps and of the base band at the images' size, bilinear between corners."""
+
+    def grown(corners, step, height, width):
+        whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
+        return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]
+
+    total, *coarser = levels
+    rows, columns = total.shape[-2:]
+    for number, level in enumerate(coarser, 1):
+        total = total + grown(level, STEP**number, rows, columns)
+    blocks = F.interpolate(base, scale_factor=2.0**octaves / BLOCK, mode="bilinear", align_corners=False)
+    total = total + at_corners(blocks[..., : rows - 1, : columns - 1])
+    return grown(total, BLOCK, *size)
+
+
+def starting(config: SwiftConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Gabor filters of both phases, (filters, SIDE, SIDE), and log weights of what masks what, (filters, filters)."""
+    axis = np.arange(SIDE) - (SIDE - 1) / 2
+    angles = np.pi * np.arange(config.orientations) / config.orientations
+    taps = [
+        _gabor(axis, frequency, angle, phase)
+        for frequency in FREQUENCIES
+        for angle in angles
+        for phase in (0.0, np.pi / 2)
+    ]
+    group = np.repeat(np.arange(len(FREQUENCIES)), config.group)
+    angle = np.tile(np.repeat(np.arange(config.orientations), 2), len(FREQUENCIES))
+    fitted, q = DEFAULT_PARAMETERS, DEFAULT_PARAMETERS.mask_q
+    same_group, same_angle = group[:, None] == group, angle[:, None] == angle
+    near_group = abs(group[:, None] - group) == 1
+    logs = np.full((config.filters, config.filters), UNRELATED)
+    scale = np.log(10) / q
+    logs[same_group & ~same_angle] = fitted.log10_mask_cross_orientation * scale
+    logs[near_group & same_angle] = fitted.log10_mask_neighbour_band * scale
+    logs[same_group & same_angle] = fitted.log10_mask_self * scale
+    return np.stack(taps), logs - np.log(2)  # two phases share
+
+
+def _gabor(axis: np.ndarray, frequency: float, angle: float, phase: float) -> np.ndarray:
+    """Answers a grating of amplitude 1 in its own phase with 1."""
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    window = np.exp(-(x**2 + y**2) * (1.6 * frequency) ** 2)
+    carrier = np.cos(2 * np.pi * frequency * (x * np.cos(angle) + y * np.sin(angle)) - phase)
+    taps = window * carrier
+    taps -= taps.mean()
+    return taps / (taps * carrier).sum()
