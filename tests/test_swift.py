@@ -10,7 +10,7 @@ from vdp_distill.pyramid import pyramid_height
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogate_metric import SwiftVDP
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
-from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision, in_cells, together
+from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision, grown, in_cells
 
 OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
 
@@ -52,12 +52,16 @@ def test_a_constant_on_every_level_is_a_constant_map(size, octaves):
     assert max(3, pyramid_height(*size)) == octaves
     whole = [-(-length // 4) + 1 for length in size]
     eighth = [-(-length // 8) for length in size]
-    levels = [torch.ones(1, 3, *whole)[:, :1]]
+    network = SwiftVision(SwiftConfig())
+    group = network.config.group
+    levels = [torch.ones(1, 4 * group, *whole) / group]
     if octaves > 3:
-        levels.append(torch.ones(1, 1, *(-(-length // 4) + 1 for length in eighth)))
+        quarter = (-(-length // 4) + 1 for length in eighth)
+        levels.append(torch.ones(1, (octaves - 3) * group, *quarter) / group)
     base = torch.ones(1, 1, *(-(-length // 2 ** (octaves - 3)) for length in eighth))
-    found = together(levels, base, octaves, size)
-    assert torch.allclose(found, torch.full((1, 1, *size), float(len(levels) + 1)))
+    found = grown(network.parts(levels, base, octaves), 4, *size)
+    expected = torch.tensor([1.0, 1.0, 1.0, 1.0, 1 + max(0, octaves - 3)]).view(1, 5, 1, 1)
+    assert torch.allclose(found, expected.expand(1, 5, *size))
 
 
 def test_large_images_are_looked_at_to_the_pyramids_end():
@@ -97,6 +101,21 @@ def test_codes_outside_continue_as_the_display_does():
     light = [OFFICE.light(image, extend=True) for image in (test, reference)]
     by_light = swift(encoding="rgb-bt.709")(*light)
     assert torch.allclose(by_code.C_map, by_light.C_map, rtol=1e-9)  # the same numbers in another order
+
+
+def test_every_parameter_gets_its_gradient_however_large_the_batch():
+    matrix, around = torch.tensor(display_matrix("ccfl-lcd", 3))[None], torch.full((1, 3, 1, 1), 1.0)
+    network = SwiftVision(SwiftConfig()).double()
+    with torch.no_grad():
+        network.refine_last_taps += 0.01
+    gradients = []
+    for copies in (1, 24):  # the second is past the size of a tile
+        light = Pair(*(100 * x.expand(copies, -1, -1, -1) + 1 for x in images(128, 128)))
+        seen = network(light, matrix, around.double(), torch.tensor([45.0], dtype=torch.float64))
+        total = (seen.contrast_map.sum(dim=(1, 2, 3)) + seen.quality).mean()
+        gradients.append(torch.autograd.grad(total, list(network.parameters())))
+    for one, many in zip(*gradients, strict=True):
+        assert torch.allclose(one, many, rtol=1e-6, atol=1e-9 * float(one.abs().max()))
 
 
 def test_gains_however_large_leave_a_finite_gradient():

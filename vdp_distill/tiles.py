@@ -57,7 +57,9 @@ class Tile(NamedTuple):
         return result[:, :, top : top + self.rows.stop - self.rows.start]
 
 
-def in_tiles(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor, halo: int = 0):
+def in_tiles(
+    function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tensor, halo: int = 0, learnt: Sequence[Tensor] = ()
+):
     """Apply a function that works pixel by pixel to tensors of one height, tile by tile.
 
     Parameters
@@ -69,13 +71,16 @@ def in_tiles(function: Callable[..., Tensor | tuple[Tensor, ...]], *inputs: Tens
         (N, C, H, W) each.
     halo
         Rows above and below that the function looks at.
+    learnt
+        Tensors that the function uses without taking them: a tile's graph ends at its inputs, so while one of these
+        needs a gradient there are no tiles.
 
     Returns
     -------
     Tensor or tuple of Tensor
         What ``function(*inputs)`` returns.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(x.requires_grad for x in learnt)):
         return function(*inputs)
     batch, height = max(len(x) for x in inputs), max(x.shape[2] for x in inputs)
     elements = max(x.numel() for x in inputs) // batch

@@ -74,8 +74,8 @@ def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor,
     """
     q = DEFAULT_PARAMETERS.mask_q
     if joint:
-        return in_tiles(lambda own, *lent: power(_sum(own, lent, gains, 1 / q), q), own, *lent)
-    return in_tiles(lambda own, *lent: _sum_of_powers(own, lent, gains, q), own, *lent)
+        return in_tiles(lambda own, *lent: power(_sum(own, lent, gains, 1 / q), q), own, *lent, learnt=gains)
+    return in_tiles(lambda own, *lent: _sum_of_powers(own, lent, gains, q), own, *lent, learnt=gains)
 
 
 def _sum_of_powers(own, lent, gains, q):

@@ -26,7 +26,7 @@ from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
-from vdp_distill.pyramid import BLOCK, pyramid_height
+from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.cortex import Seen
@@ -37,8 +37,17 @@ __all__ = ["SwiftConfig", "SwiftVision"]
 SIDE = 2 * BLOCK
 """Of every filter."""
 
-FREQUENCIES = (0.34, 0.19, 0.1)
-"""Of the filters, in cycles a sample of their level: an octave of the metric's pyramid each."""
+FREQUENCIES = (0.45, 0.3, 0.16, 0.085)
+"""Where the groups of filters start, in cycles a sample of their level: the metric's high-pass residual, which only the
+first level has, and three octaves of its pyramid."""
+
+BAND_FREQUENCIES = (0.5, 0.25, 0.125, 0.0625)
+"""At which the metric reads the sensitivity of these bands."""
+
+LEVEL_OCTAVES = 3
+
+PLACES = (((-1.0, -1.0), (1.0, 1.0)), ((-1.0, 1.0), (1.0, -1.0)), ((0.0, 0.0),) * 2, ((0.0, 0.0),) * 2)
+"""Where in their window a group's two filters of an orientation start, one in each phase."""
 
 STEP = 8
 """From a level to the next: three octaves."""
@@ -52,6 +61,13 @@ OCTAVES = (-1.6, 1.5)
 
 UNRELATED = -6.0
 """Natural logarithm of a masking weight between filters that the metric does not join."""
+
+FEATURES, HIDDEN = 11, 12
+"""Of the correction: contrast in five parts, texture in four bands, luminance, geometry; and what is between."""
+
+LEAST_CONTRAST, LEAST_TEXTURE = 1e-7, 1e-2
+LARGEST_FACTOR = 3.0
+"""Natural logarithm of how far a sum of contrast may be corrected."""
 
 LARGEST_GAIN = 4.0
 """Natural logarithm; its 14th power is still a number in float32."""
@@ -116,7 +132,7 @@ class SwiftVision(nn.Module):
     config
         Its shape.
     generator
-        Taken for the sake of one call for all networks: the start is fixed, nothing is drawn.
+        Draws the start of the correction; the rest starts from the metric's own numbers.
 
     Examples
     --------
@@ -139,7 +155,10 @@ class SwiftVision(nn.Module):
         self.masking_gain = nn.Parameter(torch.zeros(count))
         self.output_gain = nn.Parameter(torch.zeros(count))
         self.energy_gain = nn.Parameter(torch.zeros(count))
-        self.quality_gain = nn.Parameter(torch.zeros(len(FREQUENCIES) + 1))
+        self.quality_gain = nn.Parameter(torch.zeros(LEVEL_OCTAVES + 2))
+        self.refine_taps = nn.Parameter(torch.randn(HIDDEN, FEATURES, 3, 3, generator=generator) * 0.1)
+        self.refine_offset = nn.Parameter(torch.zeros(HIDDEN))
+        self.refine_last_taps = nn.Parameter(torch.zeros(1, HIDDEN, 3, 3))
 
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
@@ -166,37 +185,37 @@ class SwiftVision(nn.Module):
             As :func:`vdp_distill.surrogates.grey.receptor_shares` and :meth:`forward` have them.
         """
         size = images.reference.shape[-2:]
-        octaves = max(len(FREQUENCIES), pyramid_height(*size))
+        octaves = max(LEVEL_OCTAVES, pyramid_height(*size))
         curve = grey.Curve(shares, images.reference)
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
         cells, blocks = in_response(images, to_luminance, shares, curve)
         light = on_retina(blocks, surround, pixels_per_degree)
         coarse = Pair(*map(curve, light.coarse, (curve.row, curve.row)))
 
-        level = self.level(cells, at_corners(light.luminance), flattening(light, curve), pixels_per_degree, 0, octaves)
+        corners, veil = at_corners(light.luminance), flattening(light, curve)
+        level, texture = self.level(cells, corners, veil, pixels_per_degree, 0, octaves)
         levels, luminance, response = [level], sum(light.coarse) / 2, coarse
-        for number in range(1, -(-octaves // len(FREQUENCIES))):
+        for number in range(1, -(-octaves // LEVEL_OCTAVES)):
             cells, mean = Pair(*map(in_cells, response)), at_corners(shrunk(luminance, BLOCK))
             scale = pixels_per_degree / STEP**number
-            levels.append(self.level(cells, mean, None, scale, number, octaves))
+            levels.append(self.level(cells, mean, None, scale, number, octaves)[0])
             luminance, response = shrunk(luminance, STEP), Pair(*(shrunk(plane, STEP) for plane in response))
         base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
-        contrast = together([found.sum(dim=1, keepdim=True) for found in levels], base, octaves, size)
+        parts = self.parts(levels, base, octaves)
+        contrast = grown(self.refined(parts, texture, corners, pixels_per_degree), BLOCK, *size)
         return Seen(contrast, self.quality(levels, base, pixels_per_degree, octaves))
 
     def level(
         self, cells: Pair, luminance: Tensor, veil: Tensor | None, ppd: Tensor, number: int, octaves: int
-    ) -> Tensor:
-        """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""
         test, reference = map(self.filtered, cells)
         if veil is None:
             veil = torch.ones_like(luminance)
         sensitivity = sensitivities(luminance, ppd, sees_optics=number == 0)
-        used = torch.arange(self.config.filters, device=ppd.device) // self.config.group
-        used = used + number * len(FREQUENCIES) < octaves
-        return (
-            self.detect(test - reference, reference, veil, sensitivity, ppd, float(STEP**number)) * used[:, None, None]
-        )
+        found, texture = self.detect(test - reference, reference, veil, sensitivity, ppd, float(STEP**number))
+        last = 1 + min(LEVEL_OCTAVES, octaves - number * LEVEL_OCTAVES)
+        return found[:, (number > 0) * self.config.group : last * self.config.group], texture
 
     def filtered(self, cells: Tensor) -> Tensor:
         """Outputs of the filters at every corner of the blocks, (N, filters, h + 1, w + 1)."""
@@ -214,8 +233,11 @@ class SwiftVision(nn.Module):
 
     def detect(
         self, difference: Tensor, reference: Tensor, veil: Tensor, sensitivity: Tensor, ppd: Tensor, scale: float
-    ) -> Tensor:
-        """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1); masking grows with the scale."""
+    ) -> tuple[Tensor, Tensor]:
+        """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1), and what both images share a group.
+
+        Masking grows with the scale.
+        """
         floor, lift = (gain[:, :-1] for gain in self.gains(ppd))
         weight, output = self.masking.exp()[:, :, None, None], self.output_gain[:-1].exp()[:, None, None]
 
@@ -227,13 +249,15 @@ class SwiftVision(nn.Module):
             mutual = torch.minimum(reference.abs(), (reference + difference).abs())
             masked = power(F.conv2d(mutual, weight), Q) * by_group(scale * power(sensitivity, Q), lift)
             threshold = by_group(power(sensitivity, -2 * P), floor)
-            return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt() * output
+            found = excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt() * output
+            return found, mutual.unflatten(1, (len(FREQUENCIES), -1)).mean(dim=2)
 
-        return in_tiles(compare, difference, reference, veil, sensitivity, floor, lift)
+        inputs = difference, reference, veil, sensitivity, floor, lift
+        return in_tiles(compare, *inputs, learnt=(weight, output))
 
     def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int) -> Tensor:
         """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
-        test, reference = (shrunk(plane, 2 ** (octaves - len(FREQUENCIES))) for plane in response)
+        test, reference = (shrunk(plane, 2 ** (octaves - LEVEL_OCTAVES)) for plane in response)
         padding = reference.mean(dim=(2, 3), keepdim=True)
         canvas = reference.new_tensor(unit_frequency(*reference.shape[-2:]))
         frequency = ppd / 2 ** (octaves + 2)
@@ -242,20 +266,43 @@ class SwiftVision(nn.Module):
             csf.baseband(band, padding, mean, frequency, canvas)
             for band, mean in zip((test - test.mean(dim=(2, 3), keepdim=True) + padding, reference), means, strict=True)
         )
-        floor, lift = (gain[:, -1:] for gain in self.gains(ppd * 2.0 ** (len(FREQUENCIES) - octaves)))
-        masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - len(FREQUENCIES))
+        floor, lift = (gain[:, -1:] for gain in self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves)))
+        masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
+
+    def parts(self, levels: list[Tensor], base: Tensor, octaves: int) -> Tensor:
+        """Contrast of each of the finest octaves and of all that is coarser, at every corner, (N, 4, h + 1, w + 1)."""
+        finest, *coarser = levels
+        rows, columns = finest.shape[-2:]
+        blocks = F.interpolate(base, scale_factor=2.0**octaves / BLOCK, mode="bilinear", align_corners=False)
+        rest = at_corners(blocks[..., : rows - 1, : columns - 1])
+        for number, level in enumerate(coarser, 1):
+            rest = rest + grown(level.sum(dim=1, keepdim=True), STEP**number, rows, columns)
+        return torch.cat([*(band.sum(dim=1, keepdim=True) for band in finest.split(self.config.group, 1)), rest], dim=1)
+
+    def refined(self, parts: Tensor, texture: Tensor, luminance: Tensor, ppd: Tensor) -> Tensor:
+        """Sum of the parts, corrected by a factor that two small convolutions find in logarithms of what is there."""
+        octaves = (ppd / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
+        weights = self.refine_taps, self.refine_offset, self.refine_last_taps
+
+        def correct(parts, texture, luminance, octaves):
+            known = (parts + LEAST_CONTRAST).log10(), (texture + LEAST_TEXTURE).log10(), luminance.log10()
+            features = torch.cat([*known, octaves.expand_as(luminance)], dim=1)
+            hidden = F.leaky_relu(F.conv2d(features, weights[0], weights[1], padding=1), 0.1)
+            factor = LARGEST_FACTOR * (F.conv2d(hidden, weights[2], padding=1) / LARGEST_FACTOR).tanh()
+            return parts.sum(dim=1, keepdim=True) * factor.exp()
+
+        return in_tiles(correct, parts, texture, luminance, octaves, halo=2, learnt=weights)
 
     def quality(self, levels: list[Tensor], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
         """The quality correlate Q from the root energy of every octave's filters."""
-        gain, weight_gain = self.energy_gain.exp(), self.quality_gain.exp()
-        bands = [band for level in levels for band in (root_energy(level) * gain[:-1]).split(self.config.group, 1)]
-        rates = ppd[:, None] * 2.0 ** -torch.arange(1, octaves + 1, device=ppd.device)
-        shares = torch.cat(
-            [detection.quality_weights(rates), detection.quality_weights(ppd[:, None] / 2 ** (octaves + 2))], 1
-        )
-        factor = torch.cat([weight_gain[:-1].repeat(len(levels))[:octaves] / 2, weight_gain[-1:]])
-        return detection.quality([*bands[:octaves], root_energy(base) * gain[-1:]], shares * factor)
+        group, gain, share = self.config.group, self.energy_gain.exp(), self.quality_gain.exp()
+        bands = [*(root_energy(levels[0]) * gain[:-1]).split(group, 1)]
+        for level in levels[1:]:
+            bands += (root_energy(level) * gain[group : group + level.shape[1]]).split(group, 1)
+        shares = torch.cat([share[:1], share[1:-1].repeat(len(levels))[:octaves], 2 * share[-1:]]) / 2
+        weights = detection.quality_weights(band_frequencies(ppd, octaves + 2))
+        return detection.quality([*bands, root_energy(base) * gain[-1:]], weights * shares)
 
     def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
         """An input to know the network by."""
@@ -304,11 +351,11 @@ def flattening(light: Light, curve: grey.Curve) -> Tensor:
 
 
 def sensitivities(luminance_cdm2: Tensor, ppd: Tensor, sees_optics: bool) -> Tensor:
-    """Contrast sensitivity of the cortex, or of the eye's optics too, at the filters' frequencies, (N, 3, h, w)."""
-    frequencies = ppd[:, None] * ppd.new_tensor(FREQUENCIES)
-    tables, luminance = csf.csf_tables(frequencies), luminance_cdm2.log10()
-    found = torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1)
-    found = found * eye_mtf(frequencies)[:, :, None, None] if sees_optics else found
+    """Contrast sensitivity of the cortex, or of the eye's optics too, of every group of filters, (N, 4, h, w)."""
+    tables = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES))
+    found = torch.cat([csf.band_sensitivity(luminance_cdm2.log10(), table) for table in tables], dim=1)
+    if sees_optics:
+        found = found * eye_mtf(ppd[:, None] * ppd.new_tensor(FREQUENCIES))[:, :, None, None]
     return found.clamp(min=LEAST_SENSITIVITY)
 
 
@@ -349,48 +396,36 @@ def shrunk(plane: Tensor, step: int) -> Tensor:
     return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
 
 
-def together(levels: list[Tensor], base: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
-    """Sum of the levels' maps and of the base band at the images' size, bilinear between corners."""
-
-    def grown(corners, step, height, width):
-        whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
-        return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]
-
-    total, *coarser = levels
-    rows, columns = total.shape[-2:]
-    for number, level in enumerate(coarser, 1):
-        total = total + grown(level, STEP**number, rows, columns)
-    blocks = F.interpolate(base, scale_factor=2.0**octaves / BLOCK, mode="bilinear", align_corners=False)
-    total = total + at_corners(blocks[..., : rows - 1, : columns - 1])
-    return grown(total, BLOCK, *size)
+def grown(corners: Tensor, step: int, height: int, width: int) -> Tensor:
+    """A value a corner to so many places between two of them, bilinear, and cut to a size."""
+    whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
+    return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]
 
 
 def starting(config: SwiftConfig) -> tuple[np.ndarray, np.ndarray]:
     """Gabor filters of both phases, (filters, SIDE, SIDE), and log weights of what masks what, (filters, filters)."""
-    axis = np.arange(SIDE) - (SIDE - 1) / 2
     angles = np.pi * np.arange(config.orientations) / config.orientations
     taps = [
-        _gabor(axis, frequency, angle, phase)
-        for frequency in FREQUENCIES
+        _gabor(frequency, angle, phase, place)
+        for frequency, places in zip(FREQUENCIES, PLACES, strict=True)
         for angle in angles
-        for phase in (0.0, np.pi / 2)
+        for phase, place in zip((0.0, np.pi / 2), places, strict=True)
     ]
     group = np.repeat(np.arange(len(FREQUENCIES)), config.group)
     angle = np.tile(np.repeat(np.arange(config.orientations), 2), len(FREQUENCIES))
-    fitted, q = DEFAULT_PARAMETERS, DEFAULT_PARAMETERS.mask_q
+    fitted, scale = DEFAULT_PARAMETERS, np.log(10) / Q
     same_group, same_angle = group[:, None] == group, angle[:, None] == angle
-    near_group = abs(group[:, None] - group) == 1
     logs = np.full((config.filters, config.filters), UNRELATED)
-    scale = np.log(10) / q
     logs[same_group & ~same_angle] = fitted.log10_mask_cross_orientation * scale
-    logs[near_group & same_angle] = fitted.log10_mask_neighbour_band * scale
+    logs[(abs(group[:, None] - group) == 1) & same_angle] = fitted.log10_mask_neighbour_band * scale
     logs[same_group & same_angle] = fitted.log10_mask_self * scale
-    return np.stack(taps), logs - np.log(2)  # two phases share
+    return np.stack(taps), logs - np.log(2)  # two filters of an orientation share
 
 
-def _gabor(axis: np.ndarray, frequency: float, angle: float, phase: float) -> np.ndarray:
+def _gabor(frequency: float, angle: float, phase: float, place: tuple[float, float]) -> np.ndarray:
     """Answers a grating of amplitude 1 in its own phase with 1."""
-    y, x = np.meshgrid(axis, axis, indexing="ij")
+    axis = np.arange(SIDE) - (SIDE - 1) / 2
+    y, x = np.meshgrid(axis - place[0], axis - place[1], indexing="ij")
     window = np.exp(-(x**2 + y**2) * (1.6 * frequency) ** 2)
     carrier = np.cos(2 * np.pi * frequency * (x * np.cos(angle) + y * np.sin(angle)) - phase)
     taps = window * carrier

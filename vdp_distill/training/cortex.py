@@ -86,8 +86,9 @@ class CortexTask(Task):
         return losses * losses.new_tensor(WEIGHTS), torch.stack([*judged, mapped, quality.square()], dim=1)
 
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
-        taps = [value for name, value in network.named_parameters() if "taps" in name]
-        gains = [value for name, value in network.named_parameters() if "taps" not in name]
+        is_slow = {name: "taps" in name or "offset" in name for name, _ in network.named_parameters()}
+        taps = [value for name, value in network.named_parameters() if is_slow[name]]
+        gains = [value for name, value in network.named_parameters() if not is_slow[name]]
         rate = training.learning_rate
         return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE * rate}]
 
