@@ -30,7 +30,16 @@ ABOUT = {
     "cortex": "Optics and retina in one plane of light at full resolution; in the two finest levels the masking is "
     "computed at every second pixel, the difference at every one.",
     "fast": "As `vdp-cortex-v1`, but in the two finest levels the difference too is computed at every second pixel of "
-    "each axis, and the wide part of light scatter at half resolution: for loops that count milliseconds.",
+    "each axis, and the wide part of light scatter at half resolution.",
+    "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
+    "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
+    "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
+    "milliseconds.",
+}
+START = {
+    "cortex": "the metric's own filters",
+    "fast": "the metric's own filters",
+    "swift": "Gabor filters and the metric's masking weights",
 }
 
 
@@ -50,6 +59,7 @@ def training_data(data: Path) -> dict:
         "recipe": manifest["recipes"][0]["name"],
         "set": manifest["sets"][0],
         "manifest_sha256": file_hash(data / "set.json"),
+        "samples": manifest["recipes"][0]["count"],
     }
 
 
@@ -107,6 +117,16 @@ def error_lines(name: str) -> list[str]:
     return [f"| {row['quantity']} | {row['value']} | {row['unit']} | {row['samples']} |" for row in rows]
 
 
+def judged_on(name: str) -> str:
+    """What the numbers were measured on."""
+    row = next(row for row in read(RESULTS / "surrogates.csv") if row["model"] == name)
+    return (
+        f"128x128 pairs: {row['data']}; no training sample was cut from these photographs. Whole images of 1920x1080: "
+        "noise and blur of rising strength on photographs at 45 pixels per degree. `python -m benchmarks.surrogates`; "
+        "truth is the exact metric."
+    )
+
+
 def distortion_lines(name: str) -> list[str]:
     """Rows of the table by distortion, worst first."""
     rows = [row for row in read(RESULTS / "surrogates-distortions.csv") if row["model"] == name]
@@ -132,6 +152,10 @@ def card(name: str) -> str:
         parameters=sum(value.numel() for value in network.parameters()),
         digest=file_hash(folder / "model.safetensors"),
         data_hash=training["manifest_sha256"],
+        set=training["recipe"],
+        samples=training["samples"],
+        start=START[kind],
+        judged=textwrap.fill(judged_on(name), 120),
         minutes=training["minutes"],
         recipe=f"vdp-{kind}",
     )
@@ -144,7 +168,7 @@ and P_det (probabilities), Q.
 
 {about}
 
-{parameters} parameters, started from the metric's own filters.
+{parameters} parameters, started from {start}.
 
     from vdp_distill.zoo import load
     model = load("{name}", encoding="sRGB-display", pixels_per_degree=45)
@@ -156,8 +180,7 @@ and P_det (probabilities), Q.
 |---|---|---|---|
 {errors}
 
-On the test split of the set below: photographs that no training sample was cut from, viewing conditions drawn anew.
-(`python -m benchmarks.surrogates`; truth is the exact metric.)
+{judged}
 
 | distortion | samples | bias, log10 C_max | RMSE, log10 C_max |
 |---|---|---|---|
@@ -192,11 +215,11 @@ Encodings and displays of all kinds, their spectra and the surround are inputs; 
 
 ## Made
 
-Trained on 10,000 samples of the recipe `zoo-v1` (`vdp-distill generate zoo-v1 --count 10000 --images FOLDER`; SHA-256
-of the set's manifest: `{data_hash}`). Sources: photographs
-of Kodak, CLIC 2025, CID22 and KonJND-1k, wallpapers of Pop!_OS, and openly licensed HDR pictures, each under its own
-licence, and scenes that the recipe draws. By `vdp-distill train {recipe} --data DIR --out OUT`, on one thread of two
-shared cores in {minutes:g} minutes.
+Trained on {samples:,} samples of the recipe `{set}` (`vdp-distill generate {set} --count {samples} --images FOLDER`).
+SHA-256 of the set's manifest: `{data_hash}`.
+Sources: photographs of Kodak, CLIC 2025, CID22 and KonJND-1k, wallpapers of Pop!_OS, and openly licensed HDR pictures,
+each under its own licence, and scenes that the recipe draws. By `vdp-distill train {recipe} --data DIR --out OUT`, on
+one thread of two shared cores in {minutes:g} minutes.
 
 SHA-256 of `model.safetensors`: `{digest}`
 

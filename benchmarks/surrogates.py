@@ -1,11 +1,12 @@
 """How far are the released models from the exact metric, on photographs they never saw?
 
-    python -m benchmarks.surrogates [--data FOLDER] [--samples 512] [--models NAME ...]
+    python -m benchmarks.surrogates [--data FOLDER [--whole]] [--samples 512] [--models NAME ...]
 
 Judges every model of the zoo on the test split of a set of the recipe ``zoo-v1`` (made on the spot from scikit-image's
-photographs if no folder is given), on the gradient of log contrast near threshold, and on the contrast at which Gabor
-patches are seen. Truth is the exact metric in float64. Writes ``results/surrogates.csv``, ``surrogates.png`` with the
-calibration curves, and ``surrogates-distortions.csv``.
+photographs if no folder is given), or on the whole of a set whose photographs no model was trained on; on the gradient
+of log contrast near threshold; and on the contrast at which Gabor patches are seen. Truth is what the set holds: the
+exact metric in float32, whose distance to float64 the set's own card gives. Writes ``results/surrogates.csv``,
+``surrogates.png`` with the calibration curves, and ``surrogates-distortions.csv``.
 """
 
 import argparse
@@ -25,7 +26,9 @@ from benchmarks.gabors import threshold_errors
 from benchmarks.machine import RESULTS
 from vdp_distill import zoo
 from vdp_distill.dataset import ShardDataset
+from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.losses import VDPLoss
+from vdp_distill.metric import HDRVDP2
 
 COLUMNS = ("model", "quantity", "value", "unit", "samples", "data")
 FIELDS = ("light/test", "light/reference", "sum_S", "P_det", "P_map", "Q", "C_map")
@@ -36,10 +39,10 @@ PEAK_DEG = 0.25
 """The map's peak counts as found within this angle."""
 
 
-def load_samples(folder: Path, count: int) -> tuple[dict[str, Tensor], list[str]]:
-    """Evenly spread samples of the test split, and their distortions."""
+def load_samples(folder: Path, count: int, split: str | None) -> tuple[dict[str, Tensor], list[str]]:
+    """Evenly spread samples of a split, or of all, and their distortions."""
     fields = (*FIELDS, *(f"conditions/{name}" for name in CONDITIONS.values()))
-    found = ShardDataset(folder, fields, split="test")
+    found = ShardDataset(folder, fields, split=split)
     chosen = np.unique(np.linspace(0, len(found) - 1, min(count, len(found))).astype(int))
     words = found.text("samples/distortion")
     samples = torch.utils.data.default_collate([found[int(k)] for k in chosen])
@@ -115,10 +118,39 @@ def gradient_cosines(model: str, samples: dict[str, Tensor], count: int) -> Tens
     return torch.stack(cosines)
 
 
-def judge(model: str, samples: dict[str, Tensor], data: str, gradients: int) -> tuple[list[dict], dict[str, Tensor]]:
+class Large:
+    """Whole images of 1920x1080, sRGB at 45 pixels per degree: noise and blur from unseen to plain, and the truth."""
+
+    settings = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+
+    def __init__(self, folder: Path | None, count: int):
+        self.pairs = photograph_pairs(1080, 1920, folder, count)
+        self.truth = self.seen(HDRVDP2(**self.settings))
+
+    @torch.no_grad()
+    def seen(self, metric: HDRVDP2) -> list[tuple[float, Tensor]]:
+        """C_max and P_map of every pair."""
+        results = (metric(*pair) for pair in self.pairs)
+        return [(float(result.C_max), result.P_map) for result in results]
+
+    def rows(self, model: str) -> list[tuple[str, float, str, int]]:
+        """Errors of a model."""
+        found = self.seen(zoo.load(model, **self.settings))
+        pairs = [(own, exact) for own, exact in zip(found, self.truth, strict=True) if JUDGED[0] < exact[0] < JUDGED[1]]
+        errors = np.array([np.log10(max(own[0], 1e-9) / exact[0]) for own, exact in pairs])
+        maps = [float((own[1] - exact[1]).abs().mean()) for own, exact in pairs]
+        return [
+            ("1920x1080: log10 C_max, RMSE", float(np.sqrt((errors**2).mean())), "log10", len(errors)),
+            ("1920x1080: P_map, MAE", float(np.mean(maps)), "probability", len(maps)),
+        ]
+
+
+def judge(
+    model: str, samples: dict[str, Tensor], data: str, gradients: int, large: Large
+) -> tuple[list[dict], dict[str, Tensor]]:
     """All rows of a model, and its predictions."""
     found = predictions(model, samples)
-    rows = number_rows(found, samples)
+    rows = number_rows(found, samples) + large.rows(model)
     cosines = gradient_cosines(model, samples, gradients)
     rows.append(("gradient of log C near threshold, median cosine", float(cosines.median()), "", len(cosines)))
     errors = threshold_errors(model)
@@ -193,16 +225,22 @@ def main() -> None:
     """Judge, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, help="folder of shards; made on the spot otherwise")
+    parser.add_argument("--whole", action="store_true", help="all of the set, not its test split alone")
+    parser.add_argument("--about", help="the set in words, for the results file")
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--gradients", type=int, default=48, help="pairs whose gradients are compared")
+    parser.add_argument("--large", type=Path, help="photographs for the whole images; scikit-image's otherwise")
     parser.add_argument("--models", nargs="*", default=None)
     options = parser.parse_args()
     models = options.models or zoo.names()
     with tempfile.TemporaryDirectory() as folder:
         data = options.data or made_data(folder, 8 * options.samples)
-        samples, kinds = load_samples(data, options.samples)
-        name = "zoo-v1, test split" if options.data else "zoo-v1 from scikit-image, test split"
-        judged = {model: judge(model, samples, name, options.gradients) for model in models}
+        samples, kinds = load_samples(data, options.samples, None if options.whole else "test")
+        name = options.about or (f"{data.name}, " if options.data else "zoo-v1 from scikit-image, ") + (
+            "all" if options.whole else "test split"
+        )
+        large = Large(options.large, 18)
+        judged = {model: judge(model, samples, name, options.gradients, large) for model in models}
     rows = [row for own, _ in judged.values() for row in own]
     write(RESULTS / "surrogates.csv", rows)
     by_kind = [row for model, (_, found) in judged.items() for row in distortion_rows(model, found, samples, kinds)]

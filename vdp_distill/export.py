@@ -1,10 +1,11 @@
-"""Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch.
+"""Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch, or as an ONNX model.
 
 The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, any N, and
 pixels per degree as (N,) or (1,). What it is valid for lies in the file as JSON; :func:`load_exported` reads and keeps
 to it. Without this package: ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
 """
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -48,12 +49,14 @@ def export_loss(
 ) -> Path:
     """Write a loss as a .pt2 program, after its values and gradients were compared with the module's.
 
+    With a name that ends in ``.onnx``: as an ONNX model, of which the values are compared under onnxruntime.
+
     Parameters
     ----------
     model
         As for :class:`vdp_distill.VDPLoss`, or a loss.
     out
-        Name of the file, ending in ``.pt2``.
+        Name of the file, ending in ``.pt2`` or ``.onnx``.
     height, width
         Size of the images it will take, at least 17.
     channels
@@ -87,21 +90,33 @@ def export_loss(
     0.0
     """
     out = Path(out)
-    if out.suffix != ".pt2":
-        raise ValueError(f"the exported program's name must end in .pt2, got {out}")
+    if out.suffix not in (".pt2", ".onnx"):
+        raise ValueError(f"the exported program's name must end in .pt2 or .onnx, got {out}")
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {height} x {width}")
     if not isinstance(model, VDPLoss):
         settings.setdefault("pixels_per_degree", 30.0)
         model = VDPLoss(model, **settings)
-    program = LossProgram(model).eval()
     channels = channels or _channels(model)
+    if out.suffix == ".onnx":
+        return _export_onnx(model, out, channels, height, width, tolerance)
+    program = LossProgram(model).eval()
     # A first run makes filters and tables, which then are constants of the program.
     program(*_sample(model, 2, channels, height, width, seed=0))
     exported = _export(program, _sample(model, 2, channels, height, width, seed=0))
     record = _record(model, channels, height, width)
     write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
     return out
+
+
+def _export_onnx(loss: VDPLoss, out: Path, channels: int, height: int, width: int, tolerance: float) -> Path:
+    from vdp_distill.onnx_export import write_onnx
+
+    loss = copy.deepcopy(loss)
+    loss.reduction = "none"
+    samples = [_sample(loss, batch, channels, height, width, seed=batch) for batch in (2, 1, 3)]
+    loss(*samples[0][:2], pixels_per_degree=samples[0][2])  # makes filters and tables, which then are constants
+    return write_onnx(loss, out, samples, _record(loss, channels, height, width), tolerance)
 
 
 def _export(program: LossProgram, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:

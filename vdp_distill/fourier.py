@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy import fft
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["unit_frequency", "filter_on_canvas"]
 
@@ -43,6 +44,11 @@ def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
 
 def _filter_plain(image: Tensor, transfer: Tensor) -> Tensor:
     height, width = image.shape[-2:]
+    if (
+        torch.compiler.is_compiling()
+    ):  # other runtimes know the whole transform alone, and no padding of complex numbers
+        spectrum = torch.fft.rfft2(functional.pad(image, (0, width, 0, height))) * transfer
+        return torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))[..., :height, :width]
     spectrum = torch.fft.rfft(image, n=2 * width)
     spectrum = torch.fft.fft(spectrum, n=2 * height, dim=-2) * transfer
     columns = torch.fft.ifft(spectrum, dim=-2)[..., :height, :]

@@ -128,7 +128,7 @@ class Curve:
         self.count = self.table.shape[1]
         self.steps = self.table.diff(dim=1, append=self.table[:, -1:])
         self.per_decade = (self.count - 1) / (self.high - self.low)
-        self.row = torch.arange(len(self.table), device=self.table.device).view(-1, 1, 1, 1) * self.count
+        self.row = torch.arange(self.table.shape[0], device=self.table.device).view(-1, 1, 1, 1) * self.count
 
     def __call__(self, luminance: Tensor, row: Tensor) -> Tensor:
         """Response in JND to luminance in cd/m2, (n, ...), for the images whose rows of the table are given."""

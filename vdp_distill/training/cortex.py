@@ -37,8 +37,8 @@ NEAR_THRESHOLD = (0.02, 0.98)
 LARGEST_ERROR = 2.0
 """log10 units: from here on one pair's error counts linearly."""
 
-WEIGHTS = (1.0, 1.0, 1.0, 0.1)
-"""Of log contrast, P_det, P_map and Q in the loss."""
+WEIGHTS = {"cortex": (1.0, 1.0, 1.0, 0.1), "fast": (1.0, 1.0, 1.0, 0.1), "swift": (1.0, 1.0, 1.0, 0.02)}
+"""Of log contrast, P_det, P_map and Q in the loss, by kind of network: where Q is far off, it would drown the rest."""
 
 GAIN_RATE = 25.0
 """Learning rate of the gains over that of the filters' taps, which are some hundredths."""
@@ -48,7 +48,7 @@ class CortexTask(Task):
     """Distil the metric into a small visual system, which gives :class:`vdp_distill.surrogates.cortex.Seen`.
 
     The loss of a pair: the square of its error in log10 of the sum of S (over 2 units, linear), the errors of P_det and
-    of the mean of P_map, and a tenth of that of Q.
+    of the mean of P_map, and a part of that of Q.
     """
 
     columns = (
@@ -83,7 +83,7 @@ class CortexTask(Task):
         capped = 2 * F.huber_loss(contrast, zero, reduction="none", delta=LARGEST_ERROR)
         losses = torch.stack([capped, detected, mapped, F.smooth_l1_loss(quality, zero, reduction="none")], dim=1)
         judged = [_within(contrast.square(), batch["sum_S"], JUDGED), _within(detected, batch["P_det"], NEAR_THRESHOLD)]
-        return losses * losses.new_tensor(WEIGHTS), torch.stack([*judged, mapped, quality.square()], dim=1)
+        return losses * losses.new_tensor(WEIGHTS[self.config.kind]), torch.stack([*judged, mapped, quality.square()], dim=1)
 
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
         is_slow = {name: "taps" in name or "offset" in name for name, _ in network.named_parameters()}

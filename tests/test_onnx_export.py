@@ -1,0 +1,62 @@
+"""ONNX: onnxruntime gives the module's values for batches that the export has not seen."""
+
+import json
+import sys
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from vdp_distill import VDPLoss
+from vdp_distill.export import export_loss
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    out = tmp_path_factory.mktemp("onnx") / "loss.onnx"
+    return export_loss("vdp-fast-v1", out, height=34, width=40, encoding="sRGB-display")
+
+
+def test_values_are_the_modules(path):
+    generator = torch.Generator().manual_seed(5)
+    reference = 0.1 + 0.8 * torch.rand(5, 3, 34, 40, generator=generator)
+    test = reference + 0.01 * torch.randn(reference.shape, generator=generator)
+    degree = torch.tensor([20.0, 30.0, 45.0, 60.0, 90.0])
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs = {"test": test.numpy(), "reference": reference.numpy(), "pixels_per_degree": degree.numpy()}
+    (found,) = session.run(["loss"], inputs)
+    loss = VDPLoss("vdp-fast-v1", encoding="sRGB-display", pixels_per_degree=30, reduction="none")
+    expected = loss(test, reference, pixels_per_degree=degree).detach()
+    # float32 on another runtime, whose transforms and powers round otherwise.
+    assert torch.allclose(torch.from_numpy(found), expected, rtol=1e-3)
+    assert float(expected.max() / expected.min()) > 1.2  # the pairs differ, so a batch mixed up would be seen
+
+
+def test_identical_images_give_zero(path):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    picture = torch.rand(1, 3, 34, 40, generator=torch.Generator().manual_seed(0)).numpy()
+    degree = torch.tensor([45.0]).numpy()
+    (found,) = session.run(None, {"test": picture, "reference": picture, "pixels_per_degree": degree})
+    assert found.tolist() == [0.0]
+
+
+def test_the_file_says_what_it_was_made_for(path):
+    (entry,) = (entry for entry in onnx.load(str(path)).metadata_props if entry.key == "vdp_distill")
+    record = json.loads(entry.value)
+    assert (record["model"], record["height"], record["width"]) == ("vdp-fast-v1", 34, 40)
+    assert record["range"] == "code values in 0..1"
+
+
+def test_a_model_that_differs_is_not_written(tmp_path):
+    out = tmp_path / "loss.onnx"
+    out.write_text("before")
+    with pytest.raises(ValueError, match="onnxruntime's values differ"):
+        export_loss("vdp-fast-v1", out, height=32, width=32, encoding="luminance", tolerance=0.0)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("loss.onnx", "before")]
+
+
+def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"vdp_distill\[onnx\]"):
+        export_loss("vdp-fast-v1", tmp_path / "loss.onnx", height=32, width=32, encoding="luminance")
