@@ -9,8 +9,9 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import pyramid_height
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogate_metric import SwiftVDP
+from vdp_distill.surrogates.blocks import grown, in_cells
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
-from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision, grown, in_cells
+from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
 OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
 

@@ -6,68 +6,42 @@ that, glare, contrast sensitivity, masking, detection, is computed once a block.
 of the size, as far down as the metric's pyramid reaches; below is its base band. Filters, gains and masking weights are
 learnt; how sensitivity follows pixels per degree and luminance, and masking the scale, is the metric's.
 
-Sources: Mantiuk et al. 2011, sections 4 and 5, on another transform; H. S. Malvar, Signal Processing with Lapped
-Transforms, 1992, for blocks that overlap.
+Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_distill.surrogates.lapped`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vdp_distill import csf, detection
-from vdp_distill.fourier import filter_on_canvas, unit_frequency
+from vdp_distill.fourier import unit_frequency
 from vdp_distill.masking import mutual_contrast
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
-from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.blocks import at_corners, flattening, grown, in_cells, in_response, on_retina, shrunk
+from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
+from vdp_distill.surrogates.golden import VisualSystem
+from vdp_distill.surrogates.lapped import BAND_FREQUENCIES, FREQUENCIES, starting
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["SwiftConfig", "SwiftVision"]
 
-SIDE = 2 * BLOCK
-"""Of every filter."""
-
-FREQUENCIES = (0.45, 0.3, 0.16, 0.085)
-"""Where the groups of filters start, in cycles a sample of their level: the metric's high-pass residual, which only the
-first level has, and three octaves of its pyramid."""
-
-BAND_FREQUENCIES = (0.5, 0.25, 0.125, 0.0625)
-"""At which the metric reads the sensitivity of these bands."""
-
 LEVEL_OCTAVES = 3
-
-PLACES = (((-1.0, -1.0), (1.0, 1.0)), ((-1.0, 1.0), (1.0, -1.0)), ((0.0, 0.0),) * 2, ((0.0, 0.0),) * 2)
-"""Where in their window a group's two filters of an orientation start, one in each phase."""
 
 STEP = 8
 """From a level to the next: three octaves."""
 
-PASSED_AT = 1 / 12
-"""Cycles a pixel at which the eye's optics are taken for the light that blocks have and their pairs lack."""
-
 REFERENCE_PPD = 45.0
 OCTAVES = (-1.6, 1.5)
 """Of the pixels per degree of what the gains are trained on, to REFERENCE_PPD."""
-
-UNRELATED = -6.0
-"""Natural logarithm of a masking weight between filters that the metric does not join."""
-
-FEATURES, HIDDEN = 11, 12
-"""Of the correction: contrast in five parts, texture in four bands, luminance, geometry; and what is between."""
-
-LEAST_CONTRAST, LEAST_TEXTURE = 1e-7, 1e-2
-LARGEST_FACTOR = 3.0
-"""Natural logarithm of how far a sum of contrast may be corrected."""
 
 LARGEST_GAIN = 4.0
 """Natural logarithm; its 14th power is still a number in float32."""
@@ -111,20 +85,7 @@ class SwiftConfig:
         return len(FREQUENCIES) * self.group
 
 
-class Light(NamedTuple):
-    """Luminance of both images on the retina, cd/m2."""
-
-    sharp: Tensor
-    """Mean of the pair in every block before scatter, (N, 1, h, w)."""
-
-    luminance: Tensor
-    """The same after scatter."""
-
-    coarse: Pair
-    """After scatter, of every two by two blocks."""
-
-
-class SwiftVision(nn.Module):
+class SwiftVision(VisualSystem):
     """Planes of light to what is seen of their difference.
 
     Parameters
@@ -136,6 +97,7 @@ class SwiftVision(nn.Module):
 
     Examples
     --------
+    >>> from vdp_distill.receptors import display_matrix
     >>> vision = SwiftVision(SwiftConfig())
     >>> light = torch.full((1, 3, 40, 50), 50.0)
     >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
@@ -148,7 +110,9 @@ class SwiftVision(nn.Module):
     def __init__(self, config: SwiftConfig, generator: torch.Generator | None = None):
         super().__init__()
         self.config = config
-        taps, masking = (torch.tensor(start, dtype=torch.get_default_dtype()) for start in starting(config))
+        taps, masking = (
+            torch.tensor(start, dtype=torch.get_default_dtype()) for start in starting(config.orientations)
+        )
         self.taps, self.masking = nn.Parameter(taps), nn.Parameter(masking)
         count = config.filters + 1  # the last is the base band
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, count))
@@ -202,7 +166,8 @@ class SwiftVision(nn.Module):
             luminance, response = shrunk(luminance, STEP), Pair(*(shrunk(plane, STEP) for plane in response))
         base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
         parts = self.parts(levels, base, octaves)
-        contrast = grown(self.refined(parts, texture, corners, pixels_per_degree), BLOCK, *size)
+        weights = self.refine_taps, self.refine_offset, self.refine_last_taps
+        contrast = grown(corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights), BLOCK, *size)
         return Seen(contrast, self.quality(levels, base, pixels_per_degree, octaves))
 
     def level(
@@ -225,7 +190,7 @@ class SwiftVision(nn.Module):
 
     def gains(self, ppd: Tensor) -> tuple[Tensor, Tensor]:
         """On the threshold and on masking, of every filter and the base band, (N, filters + 1, 1, 1)."""
-        octaves = (ppd / REFERENCE_PPD).log2().clamp(*OCTAVES)[:, None]
+        octaves = log2_ppd(ppd).clamp(*OCTAVES)[:, None]
         constant, slope, bend = self.sensitivity_gain
         gain = constant + slope * octaves + bend * octaves**2
         gain = (LARGEST_GAIN * (gain / LARGEST_GAIN).tanh())[:, :, None, None]
@@ -271,7 +236,7 @@ class SwiftVision(nn.Module):
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
 
     def parts(self, levels: list[Tensor], base: Tensor, octaves: int) -> Tensor:
-        """Contrast of each of the finest octaves and of all that is coarser, at every corner, (N, 4, h + 1, w + 1)."""
+        """Contrast of each of the finest bands and of all coarser ones, (N, 5, h + 1, w + 1)."""
         finest, *coarser = levels
         rows, columns = finest.shape[-2:]
         blocks = F.interpolate(base, scale_factor=2.0**octaves / BLOCK, mode="bilinear", align_corners=False)
@@ -279,20 +244,6 @@ class SwiftVision(nn.Module):
         for number, level in enumerate(coarser, 1):
             rest = rest + grown(level.sum(dim=1, keepdim=True), STEP**number, rows, columns)
         return torch.cat([*(band.sum(dim=1, keepdim=True) for band in finest.split(self.config.group, 1)), rest], dim=1)
-
-    def refined(self, parts: Tensor, texture: Tensor, luminance: Tensor, ppd: Tensor) -> Tensor:
-        """Sum of the parts, corrected by a factor that two small convolutions find in logarithms of what is there."""
-        octaves = (ppd / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
-        weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-
-        def correct(parts, texture, luminance, octaves):
-            known = (parts + LEAST_CONTRAST).log10(), (texture + LEAST_TEXTURE).log10(), luminance.log10()
-            features = torch.cat([*known, octaves.expand_as(luminance)], dim=1)
-            hidden = F.leaky_relu(F.conv2d(features, weights[0], weights[1], padding=1), 0.1)
-            factor = LARGEST_FACTOR * (F.conv2d(hidden, weights[2], padding=1) / LARGEST_FACTOR).tanh()
-            return parts.sum(dim=1, keepdim=True) * factor.exp()
-
-        return in_tiles(correct, parts, texture, luminance, octaves, halo=2, learnt=weights)
 
     def quality(self, levels: list[Tensor], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
         """The quality correlate Q from the root energy of every octave's filters."""
@@ -304,50 +255,10 @@ class SwiftVision(nn.Module):
         weights = detection.quality_weights(band_frequencies(ppd, octaves + 2))
         return detection.quality([*bands, root_energy(base) * gain[-1:]], weights * shares)
 
-    def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """An input to know the network by."""
-        reference = 200 * torch.rand(1, 3, height, width, generator=generator) + 1
-        noise = torch.randn(1, 3, height, width, generator=generator)
-        viewing = {"surround": torch.full((1, 3, 1, 1), 10.0), "pixels_per_degree": torch.tensor([30.0])}
-        matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=reference.dtype)[None]
-        return {"test": reference * (1 + 0.02 * noise), "reference": reference, "matrix": matrix} | viewing
 
-    def see_golden(self, inputs: Mapping[str, Tensor]) -> Seen:
-        """Output for :meth:`golden_input`."""
-        viewing = (inputs[name] for name in ("matrix", "surround", "pixels_per_degree"))
-        return self(Pair(inputs["test"], inputs["reference"]), *viewing)
-
-
-def in_response(images: Pair, to_luminance: Callable, shares: grey.Shares, curve: grey.Curve) -> tuple[Pair, Pair]:
-    """Response of every pixel as if light came sharp to the retina, in cells, and luminance of blocks, cd/m2."""
-
-    def respond(rows, weight, row):
-        luminance = to_luminance(rows, weight)
-        cells = luminance.unflatten(3, (BLOCK, -1, BLOCK)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
-        return curve(cells, row), cells.mean(dim=1, keepdim=True)
-
-    weight = shares.luminance[:, :, None, None]
-    test, reference = (in_tiles(respond, rows_of_blocks(image), weight, curve.row) for image in images)
-    return Pair(test[0], reference[0]), Pair(test[1], reference[1])
-
-
-def on_retina(blocks: Pair, surround: Tensor, ppd: Tensor) -> Light:
-    """Light after scatter in the eye: the metric's filter on two by two blocks, a share of what is finer."""
-    low, high = DEFAULT_PARAMETERS.light_range_cdm2
-    pairs = Pair(*(shrunk(plane, 2) for plane in blocks))
-    unit = pairs.reference.new_tensor(unit_frequency(*pairs.reference.shape[-2:]))
-    transfer = eye_mtf(ppd.view(-1, 1, 1, 1) / (2 * BLOCK) * unit)
-    coarse = Pair(*(filter_on_canvas(plane - surround, transfer) + surround for plane in pairs))
-    passed = eye_mtf(ppd * PASSED_AT).view(-1, 1, 1, 1)
-    sharp, rest = sum(blocks) / 2, (sum(coarse) - passed * sum(pairs)) / 2
-    grown = F.interpolate(rest, scale_factor=2, mode="bilinear", align_corners=False)
-    luminance = grown[..., : sharp.shape[-2], : sharp.shape[-1]] + passed * sharp
-    return Light(sharp, luminance.clamp(low, high), Pair(*(plane.clamp(low, high) for plane in coarse)))
-
-
-def flattening(light: Light, curve: grey.Curve) -> Tensor:
-    """By how much scattered light flattens the response at every corner of a block."""
-    return curve.slope(at_corners(light.luminance)) / curve.slope(at_corners(light.sharp))
+def log2_ppd(pixels_per_degree: Tensor) -> Tensor:
+    """Octaves over REFERENCE_PPD."""
+    return (pixels_per_degree / REFERENCE_PPD).log2()
 
 
 def sensitivities(luminance_cdm2: Tensor, ppd: Tensor, sees_optics: bool) -> Tensor:
@@ -368,66 +279,3 @@ def excitation(difference: Tensor) -> Tensor:
 def root_energy(found: Tensor) -> Tensor:
     """Root energy over the number of places, (N, filters)."""
     return ((found.square().sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / found[0, 0].numel()
-
-
-def whole_blocks(image: Tensor) -> Tensor:
-    """The image grown at its far edges to a whole number of blocks."""
-    rows, columns = (-length % BLOCK for length in image.shape[-2:])
-    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
-
-
-def rows_of_blocks(image: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, BLOCK W): a row of blocks a row."""
-    return whole_blocks(image).unflatten(2, (-1, BLOCK)).flatten(3)
-
-
-def in_cells(plane: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, BLOCK^2, h, w): a channel for each place in a block."""
-    return F.pixel_unshuffle(whole_blocks(plane), BLOCK)
-
-
-def at_corners(blocks: Tensor) -> Tensor:
-    """Means of the four blocks that meet at a corner, (N, 1, h + 1, w + 1)."""
-    return F.avg_pool2d(F.pad(blocks, (1, 1, 1, 1), mode="replicate"), 2, stride=1)
-
-
-def shrunk(plane: Tensor, step: int) -> Tensor:
-    """Means of squares of so many places; one over the edge counts what it holds."""
-    return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
-
-
-def grown(corners: Tensor, step: int, height: int, width: int) -> Tensor:
-    """A value a corner to so many places between two of them, bilinear, and cut to a size."""
-    whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
-    return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]
-
-
-def starting(config: SwiftConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Gabor filters of both phases, (filters, SIDE, SIDE), and log weights of what masks what, (filters, filters)."""
-    angles = np.pi * np.arange(config.orientations) / config.orientations
-    taps = [
-        _gabor(frequency, angle, phase, place)
-        for frequency, places in zip(FREQUENCIES, PLACES, strict=True)
-        for angle in angles
-        for phase, place in zip((0.0, np.pi / 2), places, strict=True)
-    ]
-    group = np.repeat(np.arange(len(FREQUENCIES)), config.group)
-    angle = np.tile(np.repeat(np.arange(config.orientations), 2), len(FREQUENCIES))
-    fitted, scale = DEFAULT_PARAMETERS, np.log(10) / Q
-    same_group, same_angle = group[:, None] == group, angle[:, None] == angle
-    logs = np.full((config.filters, config.filters), UNRELATED)
-    logs[same_group & ~same_angle] = fitted.log10_mask_cross_orientation * scale
-    logs[(abs(group[:, None] - group) == 1) & same_angle] = fitted.log10_mask_neighbour_band * scale
-    logs[same_group & same_angle] = fitted.log10_mask_self * scale
-    return np.stack(taps), logs - np.log(2)  # two filters of an orientation share
-
-
-def _gabor(frequency: float, angle: float, phase: float, place: tuple[float, float]) -> np.ndarray:
-    """Answers a grating of amplitude 1 in its own phase with 1."""
-    axis = np.arange(SIDE) - (SIDE - 1) / 2
-    y, x = np.meshgrid(axis - place[0], axis - place[1], indexing="ij")
-    window = np.exp(-(x**2 + y**2) * (1.6 * frequency) ** 2)
-    carrier = np.cos(2 * np.pi * frequency * (x * np.cos(angle) + y * np.sin(angle)) - phase)
-    taps = window * carrier
-    taps -= taps.mean()
-    return taps / (taps * carrier).sum()

@@ -1,15 +1,13 @@
 """A whole small visual system: light of a pair to what is seen of their difference."""
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.cortex import CortexConfig, Seen, SmallCortex
+from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["DOMAIN", "SmallVision"]
@@ -21,7 +19,7 @@ LEAST_SHARE = 0.3
 """The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
 
 
-class SmallVision(nn.Module):
+class SmallVision(VisualSystem):
     """Optics and retina in one plane, then a small cortex.
 
     Parameters
@@ -33,6 +31,7 @@ class SmallVision(nn.Module):
 
     Examples
     --------
+    >>> from vdp_distill.receptors import display_matrix
     >>> vision = SmallVision(CortexConfig(kind="fast", signal_every=2, scatter_every=2))
     >>> light = torch.full((1, 3, 40, 40), 50.0)
     >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
@@ -77,19 +76,6 @@ class SmallVision(nn.Module):
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
         luminance = grey.scatter(planes, surround, pixels_per_degree, self.config.scatter_every)
         return grey.respond(luminance, shares), luminance
-
-    def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """An input to know the network by."""
-        reference = 200 * torch.rand(1, 3, height, width, generator=generator) + 1
-        noise = torch.randn(1, 3, height, width, generator=generator)
-        viewing = {"surround": torch.full((1, 3, 1, 1), 10.0), "pixels_per_degree": torch.tensor([30.0])}
-        matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=reference.dtype)[None]
-        return {"test": reference * (1 + 0.02 * noise), "reference": reference, "matrix": matrix} | viewing
-
-    def see_golden(self, inputs: Mapping[str, Tensor]) -> Seen:
-        """Output for :meth:`golden_input`."""
-        viewing = (inputs[name] for name in ("matrix", "surround", "pixels_per_degree"))
-        return self(Pair(inputs["test"], inputs["reference"]), *viewing)
 
 
 def changed_plane(test: Tensor, reference: Tensor) -> Tensor:

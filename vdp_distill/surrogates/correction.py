@@ -1,0 +1,51 @@
+"""What sampling at every fourth pixel gets wrong, found again by two small convolutions: a factor on contrast."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["FEATURES", "HIDDEN", "corrected"]
+
+FEATURES, HIDDEN = 11, 12
+"""Of the correction: contrast in five parts, texture in four bands, luminance, geometry; and what is between."""
+
+LEAST_CONTRAST, LEAST_TEXTURE = 1e-7, 1e-2
+LARGEST_FACTOR = 3.0
+"""Natural logarithm of how far a sum of contrast may be corrected."""
+
+
+def corrected(
+    parts: Tensor, texture: Tensor, luminance_cdm2: Tensor, octaves: Tensor, weights: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Sum of the parts of a contrast map, times a factor that is read off the logarithms of what is there.
+
+    Parameters
+    ----------
+    parts
+        Contrast in the finest bands and in all coarser ones together, (N, 5, h, w).
+    texture
+        What both images share in the finest bands, in JND, (N, 4, h, w).
+    luminance_cdm2
+        That the eye adapts to, (N, 1, h, w).
+    octaves
+        Pixels per degree as a logarithm, (N,) or (1,).
+    weights
+        Taps (HIDDEN, FEATURES, 3, 3) and offsets (HIDDEN,) of the first convolution, taps of the second.
+
+    Returns
+    -------
+    Tensor
+        (N, 1, h, w); zero where all parts are.
+    """
+    first, offset, last = weights
+
+    def correct(parts, texture, luminance, octaves):
+        known = (parts + LEAST_CONTRAST).log10(), (texture + LEAST_TEXTURE).log10(), luminance.log10()
+        features = torch.cat([*known, octaves.expand_as(luminance)], dim=1)
+        hidden = F.leaky_relu(F.conv2d(features, first, offset, padding=1), 0.1)
+        factor = LARGEST_FACTOR * (F.conv2d(hidden, last, padding=1) / LARGEST_FACTOR).tanh()
+        return parts.sum(dim=1, keepdim=True) * factor.exp()
+
+    return in_tiles(correct, parts, texture, luminance_cdm2, octaves.view(-1, 1, 1, 1), halo=2, learnt=weights)
