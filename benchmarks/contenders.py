@@ -41,6 +41,7 @@ TITLES = {
     "nima_hybrid": "NIMA hybrid (ours, uncalibrated)",
     "cvvdp": "ColorVideoVDP",
     "flip": "FLIP",
+    "niqe": "NIQE",
     "vdp": "VDPLoss, exact",
     "sum": "L1 + 0.01 VDPLoss",
 }
@@ -64,7 +65,8 @@ def contenders(only: list[str] | None = None, weights: Path | None = None) -> li
     only
         Names to take; all otherwise.
     weights
-        Folder with ``vgg16`` and ``alexnet`` weights as ``.safetensors``; fetched otherwise.
+        Folder with ``vgg16`` and ``alexnet`` weights as ``.safetensors``, fetched otherwise; and with
+        ``niqe_pris_params.npz``.
     """
     wanted = [name for name in names() if not only or name in only]
     unknown = set(only or ()) - set(wanted)
@@ -80,6 +82,8 @@ def _made(name: str, weights: Path | None) -> Contender:
     trunk = {"vgg": "vgg16", "lpips_alex": "alexnet", "lpips_vgg": "vgg16"}.get(name)
     if trunk and weights is not None:
         options["trunk_weights"] = weights / f"{trunk}.safetensors"
+    if name == "niqe" and weights is not None:
+        options["model"] = weights / "niqe_pris_params.npz"
     try:
         return Contender(name, title, create(name, **options))
     except MissingWeights:

@@ -1,34 +1,15 @@
-"""The page ``results/losses.md`` and its figures, made from the results files alone."""
+"""The page ``results/losses.md``, made from the results files alone."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image
-from torch import Tensor
 
 from benchmarks.following import LEARNING_RATE
+from benchmarks.losses_figures import STARTS, draw_curves, draw_gradients
 from benchmarks.machine import RESULTS
 from vdp_distill.losses import names
 
-__all__ = ["strip", "write_page"]
-
-STARTS = {"noise": "noise alone", "blur": "a blur of 3 pixels", "jpeg": "a JPEG of quality 10"}
-CURVES = {"psnr_db": "PSNR, dB", "P_det": "P_det, exact", "C_max": "C_max, exact", "cvvdp_jod": "ColorVideoVDP, JOD"}
-SHOWN = 128
-"""Side in pixels of what a picture shows of each image: its middle."""
-
-
-def strip(path: Path, images: Sequence[Tensor]) -> None:
-    """Write the middles of images, (1, 3, H, W) each, side by side."""
-    tiles = []
-    for image in images:
-        top, left = ((side - SHOWN) // 2 for side in image.shape[-2:])
-        tile = image[0, :, max(top, 0) : max(top, 0) + SHOWN, max(left, 0) : max(left, 0) + SHOWN]
-        tiles.append((tile.permute(1, 2, 0).numpy(force=True) * 255).round().astype(np.uint8))
-        tiles.append(np.full((tiles[-1].shape[0], 4, 3), 255, np.uint8))
-    Image.fromarray(np.concatenate(tiles[:-1], axis=1)).save(path, optimize=True)
+__all__ = ["write_page"]
 
 
 def write_page(rows: Mapping[str, list[dict]]) -> None:
@@ -36,9 +17,9 @@ def write_page(rows: Mapping[str, list[dict]]) -> None:
     order = names()
     rows = {name: _in_order(found, order) for name, found in rows.items()}
     if rows["recovery"]:
-        _draw_curves(rows["recovery"])
+        draw_curves(rows["recovery"])
     if rows["gradients"]:
-        _draw_gradients(rows["gradients"])
+        draw_gradients(rows["gradients"])
     parts = [HEAD, _recovery(rows), _gradients(rows), _ranking(rows), _speed(rows), _truth(rows), _absent(rows), TAIL]
     (RESULTS / "losses.md").write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
 
@@ -58,12 +39,9 @@ def _recovery(rows: Mapping) -> str:
     if not found:
         return ""
     last = max(int(row["step"]) for row in found)
-    lines, pictures = [], []
-    for name in dict.fromkeys(row["loss"] for row in found):
-        ends = {row["start"]: row for row in found if row["loss"] == name and int(row["step"]) == last}
-        title = next(iter(ends.values()))["title"]
-        cells = [f"{float(ends[s]['psnr_db']):.1f} / {_short(ends[s]['C_max'])}" for s in STARTS]
-        lines.append([title, *cells, *(f"{float(ends[start]['cvvdp_jod']):.2f}" for start in STARTS)])
+    lines, pictures = [["(the beginnings themselves)", *_measured(found, found[0]["loss"], 0)]], []
+    for name, title in {row["loss"]: row["title"] for row in found}.items():
+        lines.append([title, *_measured(found, name, last)])
         pictures.append([title, f"![{title}](recovery/{name}.png)"])
     head = ["loss", *(f"from {s}: PSNR dB / C_max" for s in STARTS), *(f"from {s}: JOD" for s in STARTS)]
     return RECOVERY.format(
@@ -72,6 +50,13 @@ def _recovery(rows: Mapping) -> str:
         table=_table(head, lines),
         pictures=_table(["loss", "from noise, from blur, from JPEG"], pictures),
     )
+
+
+def _measured(found: list[dict], name: str, step: int) -> list[str]:
+    """What was measured of a loss's three images at a step."""
+    at = {row["start"]: row for row in found if row["loss"] == name and int(row["step"]) == step}
+    cells = [f"{float(at[start]['psnr_db']):.1f} / {_short(at[start]['C_max'])}" for start in STARTS]
+    return [*cells, *(f"{float(at[start]['cvvdp_jod']):.2f}" for start in STARTS)]
 
 
 def _short(value: str) -> str:
@@ -98,22 +83,24 @@ def _relative(own: Mapping, distortion: str) -> str:
 
 
 def _ranking(rows: Mapping) -> str:
-    lines = [
-        [row["title"], row["srocc_exact_metric"], f"{row['jpeg_steps_in_order']} of {row['jpeg_steps']}"]
-        for row in rows["ranking"]
-    ]
-    if not lines:
+    own, published = ({row["loss"]: row for row in rows[name]} for name in ("ranking", "agreement"))
+    if not own:
         return ""
-    head = ["loss", "rank correlation with the exact metric", "JPEG steps in order"]
-    return RANKING.format(pairs=rows["ranking"][0]["pairs"], table=_table(head, lines))
+    lines = []
+    for name, row in sorted({**published, **own}.items(), key=lambda item: names().index(item[0])):
+        steps = f"{row['jpeg_steps_in_order']} of {row['jpeg_steps']}" if name in own else "-"
+        agreement = published[name]["srocc_published"] if name in published else "-"
+        lines.append([row["title"], row.get("srocc_exact_metric", "-"), agreement, steps])
+    head = ["loss", "with the exact metric, 48 pairs", "with nine published metrics, 5 pairs", "JPEG steps in order"]
+    return RANKING.format(table=_table(head, lines))
 
 
 def _speed(rows: Mapping) -> str:
     found = rows["speed"]
     if not found:
         return ""
-    lines = [[row["title"], row["relative_speed"]] for row in found]
-    return SPEED.format(**found[0], table=_table(["loss", "speed of training, L1 = 1"], lines))
+    lines = [[row["title"], row["relative_speed"], f"{row['lowest']} to {row['highest']}"] for row in found]
+    return SPEED.format(**found[0], table=_table(["loss", "speed of training, L1 = 1", "within a round"], lines))
 
 
 def _truth(rows: Mapping) -> str:
@@ -135,40 +122,6 @@ def _absent(rows: Mapping) -> str:
     return "## Not measured here\n\n" + "\n".join(f"- {line}" for line in absent) if absent else ""
 
 
-def _draw_curves(found: list[dict]) -> None:
-    figure = Figure(figsize=(13, 11), layout="constrained")
-    axes = figure.subplots(len(CURVES), len(STARTS), squeeze=False)
-    titles = dict.fromkeys(row["title"] for row in found)
-    for row_axes, (measure, label) in zip(axes, CURVES.items(), strict=True):
-        for ax, start in zip(row_axes, STARTS, strict=True):
-            for number, title in enumerate(titles):
-                own = [row for row in found if row["title"] == title and row["start"] == start]
-                style = {"color": f"C{number % 10}", "linestyle": ("-", "--", ":")[number // 10]}
-                ax.plot([int(row["step"]) for row in own], [float(row[measure]) for row in own], label=title, **style)
-            if measure == "C_max":
-                ax.set_yscale("symlog", linthresh=1)
-            ax.grid(alpha=0.3)
-            ax.set(title=f"from {STARTS[start]}" if measure == "psnr_db" else "", xlabel="step", ylabel=label)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-    figure.savefig(RESULTS / "losses-recovery.png", dpi=80)
-
-
-def _draw_gradients(found: list[dict]) -> None:
-    names = list(dict.fromkeys(row["loss"] for row in found))
-    distortions = list(dict.fromkeys(row["distortion"] for row in found))
-    by = {(row["loss"], row["distortion"]): row for row in found}
-    shown = [name for name in names if np.isfinite(float(by[name, "noise"]["gradient"]))]
-    lengths = np.array([[float(by[name, d]["gradient"]) for d in distortions] for name in shown])
-    decades = np.log10(np.maximum(lengths / lengths[:, :1], 1e-4))
-    figure = Figure(figsize=(8, 0.34 * len(shown) + 1.3), layout="constrained")
-    axes = figure.subplots()
-    picture = axes.imshow(decades, cmap="RdBu_r", vmin=-2, vmax=2, aspect="auto")
-    axes.set_xticks(range(len(distortions)), distortions)
-    axes.set_yticks(range(len(shown)), [by[name, "noise"]["title"] for name in shown])
-    figure.colorbar(picture, label="log10 of the gradient's length, noise = 0")
-    figure.savefig(RESULTS / "losses-gradients.png", dpi=80)
-
-
 HEAD = """# What losses want
 
 Made by `python -m benchmarks.recovery`; every number is in a `losses-*.csv` beside this page. A loss is a teacher that
@@ -177,13 +130,22 @@ network `models/trunk-v1`, which stands in for VGG16; papers' numbers do not car
 
 What the pictures and tables below say to someone who must choose:
 
-- L1, L2 and Charbonnier come back to the reference from anywhere, and weigh every distortion of the same PSNR about
-  alike: they cannot tell what is seen from what is not.
-- SSIM and MS-SSIM hardly mind brightness and contrast, and what is of grey images only (MS-SSIM per pixel) not colour.
+- L1 and Charbonnier come back to the reference from anywhere, L2 more slowly. At the same PSNR they push against every
+  distortion about alike: they cannot tell what is seen from what is not.
+- SSIM and MS-SSIM push little against brightness and contrast, and what is of grey images only (MS-SSIM per pixel) not
+  against wrong colours.
+- Features through the in-house trunk lead from a blur and a JPEG to something better, though not back, and nowhere from
+  noise. PDL and the contextual losses through it ask which features there are and not where. Followed alone, PDL falls
+  while the image gets worse than it began, in PSNR, C_max and JOD; so do the contextual losses from a blur, and from a
+  JPEG, at this size of step, they do not even fall. Put them beside another loss. What VGG16's weights do in the
+  trunk's place is not measured here.
+- MDF, with our small discriminators, comes back from a blur and a JPEG, and part of the way from noise.
+- The NIMA hybrid is L2 with a pull of its own: it stops where L2 goes on. Its score is uncalibrated.
 - VDPLoss pushes against what is seen: from a blur or a JPEG it comes near the threshold of visibility while PSNR stays
   low. Two things it must not be asked for: colour, for HDR-VDP-2 sees luminance alone and lets wrong colours be; and
   the way out of noise, where everything is far above the threshold. Begin with L1, or add it (`sum`).
 - ColorVideoVDP minds colour, and is as lost in noise.
+- VDPLoss costs a training less than a loss through VGG16 does; the table is below.
 - A surrogate that orders pairs as the exact metric does need not lead where it leads: compare its C_max in the curves
   with that of VDPLoss, exact. Where the exact one does not fall, the image exploits the surrogate; `audit_every` shows
   it while a network trains."""
@@ -191,9 +153,10 @@ What the pictures and tables below say to someone who must choose:
 RECOVERY = """## The image it likes best
 
 From three beginnings the image itself is moved down the loss's gradient ({steps} steps of Adam, learning rate {rate:g}
-falling to 0, pixels kept in 0..1), towards a reference that the loss sees. All would be satisfied with the reference;
-what they reach instead shows what they overlook. C_max is the contrast of the difference in units of its threshold, by
-the exact HDR-VDP-2.2: at 1 it is seen half of the time. JOD is ColorVideoVDP's quality, 10 at best.
+falling to 0, pixels kept in 0..1), towards a reference that the loss sees. All but the NIMA hybrid would be satisfied
+with the reference; what they reach instead shows what they overlook. C_max is the contrast of the difference in units
+of its threshold, by the exact HDR-VDP-2.2: at 1 it is seen half of the time. JOD is ColorVideoVDP's quality, 10 at
+best.
 
 Beginnings, and the reference: ![beginnings](recovery/starts.png)
 
@@ -215,24 +178,33 @@ is short, training will leave the distortion be.
 
 RANKING = """## The order it puts pairs in
 
-{pairs} pairs: two photographs, the six distortions, 24 to 36 dB. The last column asks whether more JPEG is worse, over
-neighbouring qualities from 5 to 95 of each photograph.
+Rank correlations. First with the exact metric, over 48 pairs: two photographs, the six distortions, 24 to 36 dB. Then
+with the mean rank that published values of nine metrics (CW-SSIM, DISTS, FSIM, GMSD, LPIPS, MAD, NLPD, VIF, VSI) give
+five pairs of TID2013: few, so read no more than coarse steps in it. The last column asks whether more JPEG is worse,
+over neighbouring qualities from 5 to 95 of each photograph. NIQE needs larger pictures than those of the 48 pairs.
 
 {table}"""
 
 SPEED = """## What it costs
 
 EDSR's baseline, enlarging by two to {side} x {side} pixels, batch {batch}: processor time of a step of training,
-forward, backward and update, median of {rounds} interleaved rounds on {threads} thread(s) of {processor}; the load
-average was {load_average} when it ended. Delbracio et al. 2021 report 0.53 to 0.57 for losses through VGG16 on their
-machine.
+forward, backward and update, median of {rounds} interleaved rounds on {threads} thread(s) of {processor}. The machine
+was busy (load average {load_average} when it ended): the last column is the least and the largest ratio within a round,
+and differences of a tenth mean nothing. Delbracio et al. 2021 report 0.53 to 0.57 for losses through VGG16 on their
+machine, with a batch of 4.
+
+VDPLoss, with the fast surrogate and with the exact metric, keeps more speed than the loss through VGG16 and than what
+LPIPS computes through VGG16. It does not keep more than LPIPS through the small AlexNet: there the ranges overlap.
 
 {table}"""
 
 TRUTH = """## Are ours the published ones?
 
-Ours (published) for five pairs of TID2013. SSIM and MS-SSIM are of grey images as MATLAB rounds them; the library's
-MS-SSIM halves an image otherwise than the original program does.
+Ours (published) for five pairs of TID2013. SSIM, MS-SSIM and NIQE are of grey images as MATLAB rounds them; the
+library's MS-SSIM halves an image otherwise than the original program does. NIQE, with the published model, is of the
+distorted image alone. It counts signs of pixels less their local mean, and where an image is flat these are the signs
+of rounding errors, which ours takes for 0. I04, without such places, agrees in all digits. LPIPS would need AlexNet's
+weights.
 
 {table}"""
 
@@ -240,4 +212,5 @@ TAIL = """## How to repeat it
 
     python -m benchmarks.recovery
     python -m benchmarks.recovery --only vdp --parts recovery    # one loss again
-    python -m benchmarks.recovery --weights FOLDER               # with vgg16.safetensors and alexnet.safetensors"""
+    python -m benchmarks.recovery --weights FOLDER               # vgg16.safetensors, alexnet.safetensors, NIQE's model
+    python -m benchmarks.recovery --parts truth --weights FOLDER --truth PAIRS"""

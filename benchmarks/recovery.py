@@ -3,7 +3,7 @@
     python -m benchmarks.recovery                       # everything; about 20 minutes of one thread
     python -m benchmarks.recovery --only vdp l1         # some losses anew; the others keep their rows
     python -m benchmarks.recovery --parts page          # the page alone, from the files
-    python -m benchmarks.recovery --truth FOLDER        # values against published ones: reference and distorted pairs
+    python -m benchmarks.recovery --truth FOLDER        # against published values too: reference and distorted pairs
 
 Writes ``results/losses-*.csv``, a picture a loss in ``results/recovery/``, and the page ``results/losses.md``. Losses
 and released surrogates are found by name, so a new one needs no change here.
@@ -20,11 +20,13 @@ from benchmarks.contenders import contenders
 from benchmarks.following import follow, measures, photograph, starts
 from benchmarks.loss_gradients import gradient_rows, ranking_rows
 from benchmarks.loss_speed import random_weights, speed_rows
-from benchmarks.loss_truth import truth_rows
-from benchmarks.losses_page import strip, write_page
+from benchmarks.loss_truth import agreement_rows, truth_rows
+from benchmarks.losses_figures import strip
+from benchmarks.losses_page import write_page
 from benchmarks.machine import RESULTS, describe
 
 PARTS = ("recovery", "gradients", "ranking", "speed", "truth", "page")
+FILES = ("contenders", "recovery", "gradients", "ranking", "agreement", "speed", "truth")
 SAME_PLACE = ("psnr", "flip")
 """Not followed: PSNR leads where L2 does, and FLIP has no gradient."""
 
@@ -37,7 +39,7 @@ def recovery(everyone: list, side: int, steps: int, every: int) -> None:
     lpips = next((c.loss for c in everyone if c.name == "lpips_alex"), None)
     measure = measures(lpips)
     for contender in everyone:
-        if contender.loss is None or contender.name in SAME_PLACE or not contender.loss.is_differentiable:
+        if contender.name in SAME_PLACE or not contender.loss.is_differentiable:
             continue
         rows, ends = [], []
         for start, image in beginnings.items():
@@ -52,14 +54,21 @@ def recovery(everyone: list, side: int, steps: int, every: int) -> None:
 def gradients(everyone: list, side: int) -> None:
     """Value and gradient by distortion."""
     for contender in everyone:
-        if contender.loss is not None:
-            keep("gradients", gradient_rows(contender, side), ("loss",))
+        keep("gradients", gradient_rows(contender, side), ("loss",))
 
 
 def ranking(everyone: list, side: int) -> None:
     """Order of pairs."""
-    for row in ranking_rows([contender for contender in everyone if contender.loss is not None], side):
+    for row in ranking_rows(everyone, side):
         keep("ranking", [row], ("loss",))
+
+
+def truth(everyone: list, folder: Path) -> None:
+    """Published values, and the order of their pairs."""
+    keep("truth", truth_rows(folder, everyone), ("metric", "pair"))
+    for contender in everyone:
+        if contender.loss is not None:
+            keep("agreement", agreement_rows(folder, contender), ("loss",))
 
 
 def speed(everyone: list, side: int, batch: int, rounds: int) -> None:
@@ -105,9 +114,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--speed-batch", type=int, default=4)
     parser.add_argument("--speed-rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--weights", type=Path, help="folder with vgg16.safetensors and alexnet.safetensors")
+    parser.add_argument(
+        "--weights", type=Path, help="folder of vgg16.safetensors, alexnet.safetensors, niqe_pris_params.npz"
+    )
     parser.add_argument("--truth", type=Path, help="folder of pairs with published values")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if "truth" in given.parts and given.truth is None:
+        parser.error("the part truth needs --truth FOLDER")
+    return given
 
 
 def main() -> None:
@@ -115,20 +129,22 @@ def main() -> None:
     given = arguments()
     torch.set_num_threads(given.threads)
     (RESULTS / "recovery").mkdir(parents=True, exist_ok=True)
-    everyone = contenders(given.only, given.weights) if set(given.parts) - {"page", "truth"} else []
+    everyone = contenders(given.only, given.weights) if set(given.parts) - {"page"} else []
     if everyone:
         keep("contenders", [{"loss": c.name, "title": c.title, "problem": c.problem} for c in everyone], ("loss",))
+    # NIQE counts blocks of 96 pixels, and there are too few at this size.
+    fitting = [c for c in everyone if c.loss is not None and c.loss.minimum_size <= given.side]
     if "gradients" in given.parts:
-        gradients(everyone, given.side)
+        gradients(fitting, given.side)
     if "ranking" in given.parts:
-        ranking(everyone, given.side)
+        ranking(fitting, given.side)
     if "speed" in given.parts and not given.only:
         speed(everyone, given.speed_side, given.speed_batch, given.speed_rounds)
     if "recovery" in given.parts:
-        recovery(everyone, given.side, given.steps, given.every)
+        recovery(fitting, given.side, given.steps, given.every)
     if given.truth is not None:
-        keep("truth", truth_rows(given.truth), ())
-    write_page({name: read(name) for name in ("contenders", "recovery", "gradients", "ranking", "speed", "truth")})
+        truth(everyone, given.truth)
+    write_page({name: read(name) for name in FILES})
     print(f"wrote {RESULTS / 'losses.md'}")
 
 

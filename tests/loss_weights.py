@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from vdp_distill.losses.features import HEAD_CHANNELS
+from vdp_distill.losses.niqe import BLOCK, fit_pristine
 from vdp_distill.losses.trunks import TORCHVISION
 
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 30}
@@ -41,6 +42,8 @@ def options_for(name: str, needed: tuple[str, ...], folder: Path) -> dict:
     trunk = {"vgg": "vgg16", "lpips_vgg": "vgg16", "lpips_alex": "alexnet"}.get(name)
     if trunk:
         options["trunk_weights"] = trunk_file(folder, trunk)
+    if name == "niqe":
+        options["model"] = fit_pristine(photograph(2 * BLOCK))
     if name.startswith("lpips"):
         options["heads"] = heads_file(folder, trunk)
     return options

@@ -12,9 +12,11 @@ from vdp_distill.checkpoints import write_tensors
 from vdp_distill.distill import train
 from vdp_distill.losses import create, released
 from vdp_distill.losses.degradations import DEGRADATIONS, degrade
-from vdp_distill.losses.trunk_recipe import TrunkNetwork, TrunkRecipe, TrunkTraining, read_recipe
+from vdp_distill.losses.trunk_recipe import TrunkNetwork, TrunkRecipe, TrunkTraining
+from vdp_distill.losses.trunk_training import level
 from vdp_distill.losses.trunk_training import train as train_trunk
-from vdp_distill.losses.trunks import load_trunk
+from vdp_distill.losses.trunks import InHouseTrunk, load_trunk
+from vdp_distill.recipes import models_folder
 from vdp_distill.training.tasks import kind_of
 
 SMALL = TrunkRecipe(
@@ -70,10 +72,25 @@ def test_a_run_that_was_stopped_goes_on(trained, photographs, tmp_path, monkeypa
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+def test_levelling_makes_every_stage_count_and_changes_nothing_else(generator):
+    trunk, images = InHouseTrunk((4, 6, 5)), torch.rand(3, 3, 24, 24, generator=generator, dtype=torch.float64)
+    trunk.double()
+    before = trunk(images)
+    level(trunk, images)
+    for plain, levelled in zip(before, trunk(images), strict=True):
+        strengths, means = plain.mean((0, 2, 3)), levelled.mean((0, 2, 3))
+        is_faint = strengths < 0.1 * strengths.mean()
+        torch.testing.assert_close(means[~is_faint], torch.ones_like(means[~is_faint]))
+        assert (means[is_faint] < 1).all()
+        # Channel by channel the same picture.
+        ratio = means / strengths.clamp(min=1e-12)
+        torch.testing.assert_close(levelled, plain * ratio[:, None, None], rtol=1e-9, atol=1e-12)
+
+
 def test_recipes(tmp_path):
-    assert read_recipe("trunk").network.kind == kind_of("trunk") == "trunk"
+    assert TrunkRecipe.read("trunk").network.kind == kind_of("trunk") == "trunk"
     (tmp_path / "small.toml").write_text(SMALL.text())
-    assert read_recipe(tmp_path / "small.toml") == SMALL
+    assert TrunkRecipe.read(tmp_path / "small.toml") == SMALL
     (tmp_path / "bad.toml").write_text('[network]\nkind = "trunk"\nwidth = [4]\n')
     with pytest.raises(ValueError, match="has no key 'width'; did you mean 'widths'"):
         train(tmp_path / "bad.toml", tmp_path, tmp_path / "out")
@@ -114,5 +131,6 @@ def test_a_changed_weight_and_another_kind(folder):
 
 
 def test_the_released_trunk_is_the_default():
+    assert TrunkRecipe.read(models_folder() / "trunk-v1" / "recipe.toml") == TrunkRecipe.read("trunk")
     loss = create("features")
     assert loss.taps == ("stage1", "stage2", "stage3", "stage4") and loss.minimum_size == 8

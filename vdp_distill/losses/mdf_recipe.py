@@ -1,12 +1,11 @@
 """Recipes of MDF's discriminators: their shape and how they are trained, as TOML."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vdp_distill.losses.mdf import MDFConfig
-from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, write_toml
+from vdp_distill.losses.runs import RunRecipe, check_positive
 
-__all__ = ["MDFRecipe", "MDFTraining", "TASKS", "read_recipe"]
+__all__ = ["MDFRecipe", "MDFTraining", "TASKS"]
 
 TASKS = ("sr", "denoise", "jpeg")
 """Restorations whose mistakes discriminators learn: super-resolution, denoising, removal of JPEG's artefacts."""
@@ -56,9 +55,7 @@ class MDFTraining:
     def __post_init__(self):
         if self.task not in TASKS:
             raise ValueError(f"[training]: task must be one of {', '.join(TASKS)}, got {self.task!r}")
-        for name in ("steps_per_scale", "critic_steps", "generator_steps", "learning_rate", "save_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"[training]: {name} must be positive, got {getattr(self, name)!r}")
+        check_positive(self, ("steps_per_scale", "critic_steps", "generator_steps", "learning_rate", "save_every"))
         if not 0 < self.coarsest_side <= self.finest_side:
             raise ValueError(
                 "[training]: coarsest_side must be positive and at most finest_side, got "
@@ -75,8 +72,14 @@ class MDFTraining:
 
 
 @dataclass(frozen=True)
-class MDFRecipe:
-    """Discriminators and how they are trained."""
+class MDFRecipe(RunRecipe):
+    """Discriminators and how they are trained.
+
+    Examples
+    --------
+    >>> MDFRecipe.read("mdf-jpeg").training.task
+    'jpeg'
+    """
 
     network: MDFConfig = field(default_factory=MDFConfig)
     training: MDFTraining = field(default_factory=MDFTraining)
@@ -87,30 +90,3 @@ class MDFRecipe:
                 f"[training]: coarsest_side must be at least {self.network.reach}, which a score sees, got "
                 f"{self.training.coarsest_side}"
             )
-
-    def text(self) -> str:
-        """TOML that :func:`read_recipe` reads back."""
-        return write_toml({"network": self.network, "training": self.training})
-
-
-def read_recipe(recipe: str | Path) -> MDFRecipe:
-    """A recipe from a file, or by its bare name if it ships.
-
-    Raises
-    ------
-    ValueError
-        For an unknown recipe, table, key or value, with the nearest known.
-
-    Examples
-    --------
-    >>> read_recipe("mdf-jpeg").training.task
-    'jpeg'
-    """
-    path = recipe_path(recipe)
-    tables = read_toml(path)
-    known = ("network", "training")
-    for name in tables:
-        if name not in known:
-            raise ValueError(f"{path} has no place for {name!r}; {nearest(name, known)}")
-    network = from_table(MDFConfig, tables.get("network", {}), f"{path}, [network]")
-    return MDFRecipe(network, from_table(MDFTraining, tables.get("training", {}), f"{path}, [training]"))

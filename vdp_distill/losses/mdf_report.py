@@ -1,18 +1,15 @@
 """What a run of MDF's discriminators shows: a log as CSV, curves as PNG, and the model's card."""
 
-import csv
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.io import file_hash
 from vdp_distill.losses.mdf import Discriminators
 from vdp_distill.losses.mdf_recipe import MDFRecipe
-from vdp_distill.version import __version__
+from vdp_distill.losses.runs import write_card, write_log
 
-__all__ = ["write_card", "write_log"]
+__all__ = ["describe", "write_curves"]
 
 COLUMNS = (
     "scale",
@@ -25,7 +22,6 @@ COLUMNS = (
     "psnr_given_db",
     "psnr_restored_db",
 )
-"""Of the log, in this order whatever order a resumed run has read them in."""
 
 TASK_WORDS = {
     "sr": "super-resolution: an image enlarged from the scale before",
@@ -34,23 +30,10 @@ TASK_WORDS = {
 }
 
 
-def write_log(out: Path, rows: list[dict]) -> None:
+def write_curves(out: Path, rows: list[dict]) -> None:
     """Log and curves of a run so far."""
-    write_whole(out / "log.csv", lambda partial: _write_log(partial, rows))
+    write_log(out, COLUMNS, rows)
     write_whole(out / "curve.png", lambda partial: _write_curve(partial, rows))
-
-
-def write_card(out: Path, recipe: MDFRecipe, stack: Discriminators, seeds: list, rows: list[dict]) -> None:
-    """Card of a finished run."""
-    card = _card(out, recipe, stack, seeds, rows)
-    write_whole(out / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
-
-
-def _write_log(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _write_curve(path: Path, rows: list[dict]) -> None:
@@ -71,24 +54,23 @@ def _write_curve(path: Path, rows: list[dict]) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _card(out: Path, recipe: MDFRecipe, stack: Discriminators, seeds: list, rows: list[dict]) -> str:
+def describe(out: Path, recipe: MDFRecipe, stack: Discriminators, seeds: list, rows: list[dict]) -> None:
+    """Write the card of a finished run."""
     last = {row["scale"]: row for row in rows}
     table = [
         f"| {scale} | {row['height']} x {row['width']} | {recipe.network.widths[scale]} | {row['psnr_given_db']:.2f} "
         f"| {row['psnr_restored_db']:.2f} | {row['score_gap']:.3g} |"
         for scale, row in last.items()
     ]
-    return CARD.format(
-        name=out.name,
+    write_card(
+        out,
+        recipe,
+        CARD,
         task=TASK_WORDS[recipe.training.task].format(**vars(recipe.training)),
         table="\n".join(table),
         images="\n".join(f"- {seed.name}, SHA-256 `{seed.sha256}`" for seed in seeds),
         parameters=sum(value.numel() for value in stack.parameters()),
         reach=recipe.network.reach,
-        digest=file_hash(out / "model.safetensors"),
-        version=__version__,
-        torch=torch.__version__,
-        recipe=recipe.text(),
     )
 
 
@@ -109,11 +91,4 @@ Last rows of each scale in the log. Trained on:
     from vdp_distill.losses.mdf import MDFLoss
     loss = MDFLoss("path/to/{name}")
     loss(test, reference)
-
-SHA-256 of `model.safetensors`: `{digest}`
-
-Made with vdp_distill {version} and torch {torch} by `vdp-distill train` and this recipe:
-
-```toml
-{recipe}```
 """

@@ -20,11 +20,11 @@ from torch.nn import functional as F
 from vdp_distill.checkpoints import load_state, read_tensors, save_state
 from vdp_distill.losses.mdf import Discriminators
 from vdp_distill.losses.mdf_adversary import Generator, critic_loss, generator_loss, initialise
-from vdp_distill.losses.mdf_recipe import MDFRecipe, read_recipe
-from vdp_distill.losses.mdf_report import write_card, write_log
+from vdp_distill.losses.mdf_recipe import MDFRecipe
+from vdp_distill.losses.mdf_report import describe, write_curves
 from vdp_distill.losses.mdf_tasks import DISTORTIONS, pyramid, resized, seed_images
 from vdp_distill.losses.mdf_weights import save_discriminators
-from vdp_distill.losses.run_folder import claim
+from vdp_distill.losses.runs import claim
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
 
@@ -78,9 +78,8 @@ def train(
     DivergedError
         When a loss becomes NaN or infinite; the last good state stays.
     """
-    recipe = recipe if isinstance(recipe, MDFRecipe) else read_recipe(recipe)
-    seeds, out = seed_images(data), Path(out)
-    claim(out, recipe.text(), resume)
+    recipe, seeds, out = MDFRecipe.read(recipe), seed_images(data), Path(out)
+    claim(out, recipe, resume)
     run = _Run(recipe, seeds, out)
     if resume and run.state_path.is_file():
         run.restore()
@@ -145,7 +144,7 @@ class _Run:
             self.end_scale()
         if not (self.out / "model.safetensors").is_file():
             save_discriminators(self.out, self.networks["discriminators"])
-            write_card(self.out, self.recipe, self.networks["discriminators"], self.seeds, at.rows)
+            describe(self.out, self.recipe, self.networks["discriminators"], self.seeds, at.rows)
 
     def begin_scale(self) -> None:
         """Start from the scale before, where the widths agree."""
@@ -162,7 +161,7 @@ class _Run:
         self.position.scale, self.position.round = self.position.scale + 1, 0
         self.optimizer = self.new_optimizer()
         self.save()
-        write_log(self.out, self.position.rows)
+        write_curves(self.out, self.position.rows)
 
     def round(self) -> float:
         """Train the critic, then the generator; gives the squared error of what was restored."""

@@ -1,13 +1,11 @@
 """Discriminators from files: our released ones, those of a run, and the authors' arrays."""
 
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vdp_distill.losses import released
+from vdp_distill.losses import released, weights
 from vdp_distill.losses.mdf import Discriminators, MDFConfig
 from vdp_distill.recipes import from_table
 
@@ -68,12 +66,7 @@ def read_arrays(path: str | Path) -> Discriminators:
             f"{path} is a pickle, which is never opened here; export each module's state_dict() as arrays named "
             "s0.head.conv.weight, ... with numpy.savez"
         )
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: torch.from_numpy(found[name]) for name in found.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a whole .npz of plain arrays: {error}") from error
-    return _assembled(arrays, path)
+    return _assembled(weights.read_arrays(path), path)
 
 
 def _assembled(arrays: dict[str, Tensor], path: Path) -> Discriminators:

@@ -1,13 +1,13 @@
 """Recipes of NIMA: a network and how it is trained, as TOML."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vdp_distill.losses.nima import NIMAConfig
-from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, write_toml
+from vdp_distill.losses.runs import RunRecipe, check_positive
 
-__all__ = ["NIMARecipe", "NIMATraining", "read_recipe"]
+__all__ = ["NIMARecipe", "NIMATraining"]
 
+POSITIVE = ("pictures_per_batch", "learning_rate", "steps", "decay_every", "decay", "validate_every")
 TRUNK_STRIDE = 32
 """Of MnasNet: a crop under it leaves nothing to pool."""
 
@@ -61,9 +61,7 @@ class NIMATraining:
     loader_processes: int = 0
 
     def __post_init__(self):
-        for name in ("pictures_per_batch", "learning_rate", "steps", "decay_every", "decay", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"[training]: {name} must be positive, got {getattr(self, name)!r}")
+        check_positive(self, POSITIVE)
         if self.pictures_per_batch < 2:
             raise ValueError("[training]: pictures_per_batch must be at least 2, for batch normalisation, got 1")
         if not TRUNK_STRIDE <= self.crop_side <= self.picture_side:
@@ -81,35 +79,14 @@ class NIMATraining:
 
 
 @dataclass(frozen=True)
-class NIMARecipe:
-    """A network and how it is trained."""
-
-    network: NIMAConfig = field(default_factory=NIMAConfig)
-    training: NIMATraining = field(default_factory=NIMATraining)
-
-    def text(self) -> str:
-        """TOML that :func:`read_recipe` reads back."""
-        return write_toml({"network": self.network, "training": self.training})
-
-
-def read_recipe(recipe: str | Path) -> NIMARecipe:
-    """A recipe from a file, or by its bare name if it ships.
-
-    Raises
-    ------
-    ValueError
-        For an unknown recipe, table, key or value, with the nearest known.
+class NIMARecipe(RunRecipe):
+    """A network and how it is trained.
 
     Examples
     --------
-    >>> read_recipe("nima-paper").training.crop_side
+    >>> NIMARecipe.read("nima-paper").training.crop_side
     192
     """
-    path = recipe_path(recipe)
-    tables = read_toml(path)
-    known = ("network", "training")
-    for name in tables:
-        if name not in known:
-            raise ValueError(f"{path} has no place for {name!r}; {nearest(name, known)}")
-    network = from_table(NIMAConfig, tables.get("network", {}), f"{path}, [network]")
-    return NIMARecipe(network, from_table(NIMATraining, tables.get("training", {}), f"{path}, [training]"))
+
+    network: NIMAConfig = field(default_factory=NIMAConfig)
+    training: NIMATraining = field(default_factory=NIMATraining)

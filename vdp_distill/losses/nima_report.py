@@ -1,16 +1,13 @@
 """What a run of NIMA shows: a log as CSV, curves as PNG, and the model's card."""
 
-import csv
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.io import file_hash
 from vdp_distill.losses.nima_rated import RatedSet
 from vdp_distill.losses.nima_recipe import NIMARecipe
-from vdp_distill.version import __version__
+from vdp_distill.losses.runs import write_card, write_log
 
 __all__ = ["write_report"]
 
@@ -24,22 +21,13 @@ COLUMNS = (
     "val_spearman",
     "val_rmse_of_mean",
 )
-"""Of the log, in this order whatever order a resumed run has read them in."""
 
 
 def write_report(out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
     """Log, curves and card of a run, from the rows of its validations."""
-    write_whole(out / "log.csv", lambda partial: _write_log(partial, rows))
+    write_log(out, COLUMNS, rows)
     write_whole(out / "curve.png", lambda partial: _write_curve(partial, rows))
-    card = _card(out, recipe, data_set, rows)
-    write_whole(out / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
-
-
-def _write_log(path: Path, rows: list[dict]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    _describe(out, recipe, data_set, rows)
 
 
 def _write_curve(path: Path, rows: list[dict]) -> None:
@@ -60,20 +48,18 @@ def _write_curve(path: Path, rows: list[dict]) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _card(out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> str:
+def _describe(out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
     best = min(rows, key=lambda row: row["val_emd"])
-    return CARD.format(
-        name=out.name,
+    write_card(
+        out,
+        recipe,
+        CARD,
         width=recipe.network.width_multiplier,
         warning="" if recipe.network.calibrated else UNCALIBRATED,
         data=_description(data_set),
         r=f"{recipe.training.emd_exponent:g}",
         last=rows[-1]["step"],
         pictures=best["step"] * recipe.training.pictures_per_batch,
-        digest=file_hash(out / "model.safetensors"),
-        version=__version__,
-        torch=torch.__version__,
-        recipe=recipe.text(),
         **best,
     )
 
@@ -108,15 +94,9 @@ Trained on {data}. Validation takes other pictures.
 | mean rating: Pearson, Spearman | {val_pearson:.3f}, {val_spearman:.3f} |
 | mean rating: RMSE | {val_rmse_of_mean:.3f} |
 
-Best of the run: step {step} of {last}, after {pictures} pictures.
+Best of the run: step {step} of {last}, after {pictures} pictures. Its weights are kept in float16 and computed with in
+float32; the figures are those before the rounding.
 
     from vdp_distill.losses.nima import HybridLoss
     loss = HybridLoss("path/to/{name}", gamma=0.4)
-
-SHA-256 of `model.safetensors`: `{digest}`
-
-Made with vdp_distill {version} and torch {torch} by `vdp-distill train` and this recipe:
-
-```toml
-{recipe}```
 """

@@ -21,10 +21,10 @@ from vdp_distill.losses.nima import NIMA, emd, mean_and_spread
 from vdp_distill.losses.nima_ava import AVADataset
 from vdp_distill.losses.nima_pictures import middle_crops, open_set, random_crops, split_by_group
 from vdp_distill.losses.nima_rated import RatedSet
-from vdp_distill.losses.nima_recipe import NIMARecipe, read_recipe
+from vdp_distill.losses.nima_recipe import NIMARecipe
 from vdp_distill.losses.nima_report import write_report
 from vdp_distill.losses.nima_weights import put_trunk, save_nima
-from vdp_distill.losses.run_folder import claim
+from vdp_distill.losses.runs import claim
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
 
@@ -76,11 +76,11 @@ def train(
     DivergedError
         When the loss becomes NaN or infinite; the best network so far and the last good state stay.
     """
-    recipe = recipe if isinstance(recipe, NIMARecipe) else read_recipe(recipe)
-    out, data_set = Path(out), open_set(data, recipe.training.picture_side)
+    recipe, out = NIMARecipe.read(recipe), Path(out)
+    data_set = open_set(data, recipe.training.picture_side)
     if recipe.network.calibrated and isinstance(data_set, RatedSet):
         raise ValueError("[network]: calibrated = true needs people's ratings; these pictures are rated by rule")
-    claim(out, recipe.text(), resume)
+    claim(out, recipe, resume)
     run = _Run(recipe, data_set, out)
     if resume and run.state_path.is_file():
         run.restore()

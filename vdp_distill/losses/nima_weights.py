@@ -21,8 +21,8 @@ def golden_input() -> Tensor:
 
 
 def save_nima(folder: Path, network: NIMA) -> None:
-    """Write weights and golden values of a NIMA into a folder that holds its ``recipe.toml``."""
-    released.save(folder, network, "nima", golden_input())
+    """Write weights, in float16, and golden values of a NIMA into a folder that holds its ``recipe.toml``."""
+    released.save(folder, network, "nima", golden_input(), half=True)
 
 
 def load_nima(model: str | Path) -> NIMA:

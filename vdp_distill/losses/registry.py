@@ -44,6 +44,7 @@ LOSSES = MappingProxyType(
         "nima_hybrid": _entry("nima:HybridLoss"),
         "cvvdp": _entry("rivals:ColorVideoVDP"),
         "flip": _entry("rivals:FLIP"),
+        "niqe": _entry("niqe:NIQE"),
         "vdp": _entry("vdp:VDPLoss"),
         "sum": _entry("combined:WeightedSum"),
     }

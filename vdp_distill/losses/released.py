@@ -22,7 +22,7 @@ GOLDEN_TOLERANCE = 1e-4
 """Largest difference from a golden output, of its largest value: another processor rounds otherwise."""
 
 
-def save(folder: Path, network: nn.Module, kind: str, golden_input: Tensor) -> None:
+def save(folder: Path, network: nn.Module, kind: str, golden_input: Tensor, *, half: bool = False) -> None:
     """Write weights and golden values into a folder; the golden ones first, for the weights make it a model.
 
     Parameters
@@ -35,11 +35,16 @@ def save(folder: Path, network: nn.Module, kind: str, golden_input: Tensor) -> N
         As in the recipe's ``[network]``.
     golden_input
         (N, C, H, W).
+    half
+        Keep the weights in float16, for half the bytes; the golden values are then those of the rounded weights, which
+        :func:`load` computes with in float32.
     """
     network = copy.deepcopy(network).cpu().eval()
+    weights = {name: _half(value) if half else value for name, value in network.state_dict().items()}
+    network.load_state_dict(weights)
     golden = {"input": golden_input} | _outputs(network, golden_input)
     write_tensors(folder / "golden.safetensors", golden, {"format": FORMAT})
-    write_tensors(folder / "model.safetensors", network.state_dict(), {"format": FORMAT, "kind": kind})
+    write_tensors(folder / "model.safetensors", weights, {"format": FORMAT, "kind": kind})
 
 
 def load(model: str | Path, kind: str, build: Callable[[Mapping], nn.Module]) -> nn.Module:
@@ -81,6 +86,12 @@ def _folder(model: str | Path, kind: str) -> Path:
     if not folder.is_dir():
         raise ValueError(f"there is no {kind} network {str(model)!r}, give its folder; {nearest(str(model), released)}")
     return folder
+
+
+def _half(value: Tensor) -> Tensor:
+    """In float16, unless that is too narrow for it."""
+    rounded = value.half() if value.is_floating_point() else value
+    return rounded if bool(rounded.isfinite().all()) else value
 
 
 @torch.no_grad()

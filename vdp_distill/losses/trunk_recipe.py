@@ -1,11 +1,12 @@
 """Recipes of our own trunk: its shape and how it is trained, as TOML."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, write_toml
+from vdp_distill.losses.runs import RunRecipe, check_positive
 
-__all__ = ["TrunkNetwork", "TrunkRecipe", "TrunkTraining", "read_recipe"]
+__all__ = ["TrunkNetwork", "TrunkRecipe", "TrunkTraining"]
+
+POSITIVE = ("crop_pixels", "crops_per_batch", "learning_rate", "steps", "held_out", "validate_every")
 
 
 @dataclass(frozen=True)
@@ -53,29 +54,12 @@ class TrunkTraining:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("crop_pixels", "crops_per_batch", "learning_rate", "steps", "held_out", "validate_every"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"[training]: {name} must be positive, got {getattr(self, name)!r}")
+        check_positive(self, POSITIVE)
 
 
 @dataclass(frozen=True)
-class TrunkRecipe:
+class TrunkRecipe(RunRecipe):
     """A trunk and how it is trained."""
 
     network: TrunkNetwork = field(default_factory=TrunkNetwork)
     training: TrunkTraining = field(default_factory=TrunkTraining)
-
-    def text(self) -> str:
-        """TOML that :func:`read_recipe` reads back."""
-        return write_toml({"network": self.network, "training": self.training})
-
-
-def read_recipe(recipe: str | Path) -> TrunkRecipe:
-    """A recipe from a file, or by its bare name if it ships."""
-    path = recipe_path(recipe)
-    tables = read_toml(path)
-    for name in tables:
-        if name not in ("network", "training"):
-            raise ValueError(f"{path} has no place for {name!r}; {nearest(name, ('network', 'training'))}")
-    network = from_table(TrunkNetwork, tables.get("network", {}), f"{path}, [network]")
-    return TrunkRecipe(network, from_table(TrunkTraining, tables.get("training", {}), f"{path}, [training]"))

@@ -1,8 +1,9 @@
 """Train our own trunk without labels: it is shown degraded crops of photographs, and names the degradation.
 
 From the logarithms of the mean and spread of its features at every stage a linear layer says which of
-:data:`vdp_distill.losses.degradations.DEGRADATIONS` was done, and how strongly. The layer is thrown away. The batch of
-a step is a function of (seed, step), so a run that was stopped goes on as if it had not.
+:data:`vdp_distill.losses.degradations.DEGRADATIONS` was done, and how strongly. The layer is thrown away, and the
+stages are levelled. The batch of a step is a function of (seed, step), so a run that was stopped goes on as if it had
+not.
 """
 
 import math
@@ -16,18 +17,21 @@ from vdp_distill.checkpoints import load_state, save_state
 from vdp_distill.io import READABLE, file_hash, read_image
 from vdp_distill.losses import released
 from vdp_distill.losses.degradations import DEGRADATIONS, degrade
-from vdp_distill.losses.run_folder import claim
-from vdp_distill.losses.trunk_recipe import TrunkRecipe, TrunkTraining, read_recipe
+from vdp_distill.losses.runs import claim
+from vdp_distill.losses.trunk_recipe import TrunkRecipe, TrunkTraining
 from vdp_distill.losses.trunk_report import write_report
 from vdp_distill.losses.trunks import InHouseTrunk
 from vdp_distill.training.report import Progress
 
-__all__ = ["Namer", "Photographs", "train"]
+__all__ = ["Namer", "Photographs", "level", "train"]
 
 KINDS = tuple(DEGRADATIONS)
 FLOOR = 1e-2
 """Under the logarithm of features' means and spreads: strengths go by ratios."""
 GOLDEN_SIZE = (40, 48)
+LEVELLING_BATCHES = 8
+FAINT = 0.1
+"""Of a stage's mean: a channel under it counts as that strong, lest a hardly used one be blown up."""
 
 
 class Photographs:
@@ -131,15 +135,42 @@ def train(
     ValueError
         For a wrong recipe, too few photographs, or a folder that holds another run.
     """
-    recipe, out = recipe if isinstance(recipe, TrunkRecipe) else read_recipe(recipe), Path(out)
+    recipe, out = TrunkRecipe.read(recipe), Path(out)
     photographs = Photographs(Path(data), recipe.training)
-    claim(out, recipe.text(), resume)
+    claim(out, recipe, resume)
     namer = _initialised(Namer(InHouseTrunk(recipe.network.widths)), _generator(recipe.training.seed, -1))
     rows = _run(namer, photographs, recipe.training, out, resume, progress)
+    by_kind = _by_kind(namer, photographs)
+    later = range(recipe.training.steps, recipe.training.steps + LEVELLING_BATCHES)
+    level(namer.trunk, torch.cat([photographs.batch(_generator(recipe.training.seed, step))[0] for step in later]))
     golden = torch.rand(1, 3, *GOLDEN_SIZE, generator=torch.Generator().manual_seed(recipe.training.seed))
     released.save(out, namer.trunk, "trunk", golden)
-    write_report(out, recipe.text(), namer.trunk, photographs, rows, _by_kind(namer, photographs))
+    write_report(out, recipe, namer.trunk, photographs, rows, by_kind)
     return out
+
+
+@torch.no_grad()
+def level(trunk: InHouseTrunk, images: Tensor) -> None:
+    """Give every channel of a stage's features a mean of 1 over images, so that no stage outweighs another in a loss.
+
+    What follows a stage takes the factor back: features are positively homogeneous. Gatys et al. (CVPR 2016) scale
+    VGG's weights so. Features of the trained trunk else grow tenfold from the first stage to the last.
+
+    Examples
+    --------
+    >>> trunk, images = InHouseTrunk((4, 4)), torch.rand(2, 3, 32, 32)
+    >>> level(trunk, images)
+    >>> [bool(features.mean() <= 1.001) for features in trunk(images)]
+    [True, True]
+    """
+    layers = [layer for layer in trunk.features if isinstance(layer, nn.Conv2d)]
+    strengths = [features.mean((0, 2, 3)) for features in trunk(images)]
+    factors = [strength.clamp(min=FAINT * float(strength.mean())) for strength in strengths]
+    for last, factor in zip(layers[1::2], factors, strict=True):
+        last.weight /= factor[:, None, None, None]
+        last.bias /= factor
+    for first, factor in zip(layers[2::2], factors[:-1], strict=True):
+        first.weight *= factor[None, :, None, None]
 
 
 def _initialised(namer: Namer, generator: torch.Generator) -> Namer:

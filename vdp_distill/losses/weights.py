@@ -5,6 +5,7 @@ opened. What is opened is read by torch's tensors-only reader, or is safetensors
 """
 
 import os
+import zipfile
 from pathlib import Path
 from urllib.error import URLError
 
@@ -72,9 +73,9 @@ def read_arrays(path: str | Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_tensors(path)[0]
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name].copy()) for name in arrays.files}
-    except (OSError, ValueError, EOFError, TypeError) as error:
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a whole .npz file of plain arrays: {error}") from error
 
 
