@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 from skimage import data
 
@@ -13,11 +14,13 @@ from vdp_distill import hdrvdp2
 from vdp_distill.criterion import STRICT, Criterion
 from vdp_distill.io import write_image
 from vdp_distill.jnd import JND, find_jnd
-from vdp_distill.jnd.files import CODECS, codec_named, read_picture
+from vdp_distill.jnd.codecs import CODECS, codec_named
+from vdp_distill.jnd.files import read_picture
 from vdp_distill.jnd.folders import COLUMNS, find_jnd_folder
 from vdp_distill.jnd.judge import Judge, judging, tiles_of
+from vdp_distill.jnd.limits import least_quality
 from vdp_distill.jnd.output import default_out, describe, plot_curve, save
-from vdp_distill.jnd.search import Point, lowest_invisible
+from vdp_distill.jnd.search import NEAR, Point, lowest_invisible
 from vdp_distill.jnd.smallest import FITTED_DISPLAY
 
 EASY = Criterion(threshold=30.0, slope=1.4, area_deg=1.0, exponent=4.0, name="easy")
@@ -96,30 +99,111 @@ def test_tiles_cover_a_picture_once(size):
     assert len({covered[tile.box].shape for tile in tiles}) == 1  # one size, so that filters are made once
 
 
-def test_tiles_judge_as_the_whole_picture_does(monkeypatch):
-    reference = data.astronaut()[40:240, 120:380]
-    codes = reference.astype(np.float32) / 255
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Pictures of more than 100 x 100 pixels count as large."""
+    monkeypatch.setattr("vdp_distill.jnd.judge.WHOLE_PIXELS", 10**4)
+    monkeypatch.setattr("vdp_distill.jnd.judge.TILE_PIXELS", 128)
+    monkeypatch.setattr("vdp_distill.jnd.judge.CELL_PIXELS", 64)
+    monkeypatch.setattr("vdp_distill.jnd.judge.WATCHED_SHARE", 0.4)
+
+
+def judged(reference, quality):
+    """A judge of a picture, and its copy at a quality."""
     picture = read_picture(reference, JPEG)
-    shown = picture.shown(picture.encode(JPEG, 30))
-    metric, _ = judging("exact", display=FITTED_DISPLAY, pixels_per_degree=30)
-    visibilities = {}
+    metric, _ = judging("vdp-fast", display=FITTED_DISPLAY, pixels_per_degree=30)
+    return Judge(metric, EASY, 30, picture.codes), picture.shown(picture.encode(JPEG, quality))
+
+
+def test_tiles_judge_as_the_whole_picture_does(monkeypatch):
+    reference, visibilities = data.astronaut()[40:240, 120:380], {}
     for pixels in (10**6, 10**4):
         monkeypatch.setattr("vdp_distill.jnd.judge.WHOLE_PIXELS", pixels)
         monkeypatch.setattr("vdp_distill.jnd.judge.TILE_PIXELS", 128)
-        judge = Judge(metric, EASY, 30, codes)
-        visibilities[len(judge.tiles)] = judge.visibility(judge.energies(shown))
+        judge, shown = judged(reference, 30)
+        visibilities[len(judge.tiles)] = judge.visibility(judge.contrast(shown))
     whole, tiled = visibilities.values()
-    # The margins hide the picture beyond them from the low bands, and areas across seams are not looked at.
+    # The margins hide the picture beyond them from the low bands.
     assert len(visibilities) == 2 and tiled == pytest.approx(whole, rel=0.15)
 
 
-def test_a_large_picture_is_searched_on_some_tiles_and_checked_on_all(monkeypatch):
-    monkeypatch.setattr("vdp_distill.jnd.judge.WHOLE_PIXELS", 10**4)
-    monkeypatch.setattr("vdp_distill.jnd.judge.TILE_PIXELS", 80)
-    found = find_jnd(data.astronaut()[40:200, 120:280], pixels_per_degree=60)
+def test_the_cells_watched_are_those_where_it_shows(in_tiles):
+    """One corner is spoiled: its cell is among those watched, which show more than the others do."""
+    reference = data.astronaut()[40:240, 120:380]
+    judge, _ = judged(reference, 95)
+    shown = reference.copy()
+    shown[:50, :50] //= 2
+    cells = judge.most_visible(judge.contrast(shown))
+    others = [cell for cell in judge.cells if cell not in cells]
+    assert judge.cells[0] in cells and others
+    assert judge.visibility_in(shown, cells) > judge.visibility_in(shown, others)
+
+
+def test_threads_change_nothing(in_tiles):
+    judge, shown = judged(data.astronaut()[40:240, 120:380], 30)
+    before, maps = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            maps.append(judge.contrast(shown))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+    # Sums in another order, on a map whose largest values are far above 1.
+    torch.testing.assert_close(maps[0], maps[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_large_picture_is_searched_in_parts_and_checked_whole(in_tiles):
+    found = find_jnd(data.astronaut()[40:200, 120:280], pixels_per_degree=60, model="vdp-fast")
     chosen = next(point for point in found.curve if point.quality == found.quality)
     assert chosen.whole and found.P <= 0.5
     assert any("judged on all of them" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("corner", [0, 250])
+def test_a_search_in_parts_ends_where_one_without_does(corner, in_tiles, monkeypatch):
+    """At most :data:`NEAR` steps above, for it does not look at the whole of every quality."""
+    picture = data.astronaut()[corner : corner + 130, 100:240]
+    parts = find_jnd(picture, pixels_per_degree=60, model="vdp-fast")
+    monkeypatch.setattr("vdp_distill.jnd.search.Trials.in_parts", False)
+    whole = find_jnd(picture, pixels_per_degree=60, model="vdp-fast")
+    assert whole.quality <= parts.quality <= whole.quality + NEAR
+    assert sum(point.whole for point in parts.curve) < len(whole.curve)
+
+
+@pytest.fixture(scope="module")
+def sky():
+    """Slow gradients, in which the criterion of people tolerates blocks that are plain to see."""
+    rows, columns = np.mgrid[:64, :80] / 100
+    light = 0.55 + 0.25 * np.sin(2.1 * rows + 0.7) * np.cos(1.3 * columns) + 0.05 * np.cos(9 * columns * rows)
+    return np.rint(255 * light[..., None] * [1, 0.9, 0.95]).astype(np.uint8)
+
+
+def test_nothing_goes_below_what_people_ever_needed(sky):
+    """MCL-JCI's labels end at quality 16; at 60 pixels per degree steps of quantisation are (60/90)^1.75 as large."""
+    found = find_jnd(sky, pixels_per_degree=60, model="vdp-fast")
+    assert found.quality == 33 and any("did people need less" in note for note in found.notes)
+    below = find_jnd(sky, pixels_per_degree=60, p=0.6, model="vdp-fast")  # half of the people is what was measured
+    assert below.quality < 33 and not any("did people need less" in note for note in below.notes)
+
+
+def test_no_codec_shows_more_than_that_jpeg_would(sky):
+    metric, people = judging("vdp-fast", display=FITTED_DISPLAY, pixels_per_degree=60)
+    for codec in ("webp", "avif"):
+        found = find_jnd(sky, codec, pixels_per_degree=60, model="vdp-fast")
+        picture = read_picture(sky, CODECS[codec])
+        judge = Judge(metric, people, 60, picture.codes)
+        jpeg, own = (
+            judge.visibility(judge.contrast(picture.shown(data)))
+            for data in (picture.encode(JPEG, least_quality(60)), found.data)
+        )
+        assert own <= max(jpeg, 1.0) < people.threshold_at(60)
+        assert any("no more than a JPEG of quality 33" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("ppd", "least"), [(90, 16), (60, 33), (30, 33), (120, 10)])
+def test_least_quality_by_viewing_distance(ppd, least):
+    assert least_quality(ppd) == least
 
 
 @pytest.mark.parametrize("codec", ["webp", "avif"])
@@ -251,7 +335,7 @@ def test_bad_pictures(photograph, tmp_path):
 
 
 def test_a_codec_that_pillow_lacks(monkeypatch):
-    monkeypatch.setattr("vdp_distill.jnd.files.features.check", lambda name: name == "jpg")
+    monkeypatch.setattr("vdp_distill.jnd.codecs.features.check", lambda name: name == "jpg")
     with pytest.raises(ValueError, match="built without AVIF.*choose among jpeg"):
         codec_named("avif")
 

@@ -267,11 +267,9 @@ def _jnd_folder(folder: Path, out: Path | None, codec: str, workers: int, quiet:
 @app.command()
 def models() -> None:
     """List the released models: what each is, and where its card lies."""
-    from vdp_distill.zoo import about, names
+    from vdp_distill.listing import listed
 
-    typer.echo(f"{'exact':16} HDR-VDP 2.2 itself, not a network")
-    for name in names():
-        typer.echo(f"{name:16} {about(name)}")
+    typer.echo("\n".join(listed()))
 
 
 def _training_data(data: str | None, images: Path | None):

@@ -5,89 +5,22 @@ display would show: colours brought to sRGB where the profile says otherwise, tr
 """
 
 import io
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import PIL
-from PIL import Image, ImageCms, UnidentifiedImageError, features
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from vdp_distill.image_formats import signature
 from vdp_distill.io import read_image
+from vdp_distill.jnd.codecs import COLOUR_QUALITY, Codec, jpeg_tables
 
-__all__ = ["CODECS", "Codec", "Picture", "codec_named", "read_picture"]
+__all__ = ["Picture", "read_picture"]
 
 MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "La": "LA"}
 """What modes that are not encoded as they are become."""
 
 METADATA = ("exif", "icc_profile", "xmp", "dpi")
-
-
-@dataclass(frozen=True)
-class Codec:
-    """How a format is written.
-
-    Attributes
-    ----------
-    name
-        Pillow's.
-    suffix
-        Of its files.
-    qualities
-        Lowest and highest.
-    options
-        Besides the quality.
-    alpha
-        Whether it holds transparency.
-    feature
-        What Pillow's build must have for it.
-    least_measured
-        The least quality at which half of the people saw a difference on any photograph of MCL-JCI.
-    """
-
-    name: str
-    suffix: str
-    qualities: tuple[int, int]
-    options: dict
-    alpha: bool = True
-    feature: str | None = None
-    least_measured: int | None = None
-
-
-CODECS = {
-    "jpeg": Codec("JPEG", ".jpg", (1, 100), {"optimize": True}, False, "jpg", least_measured=16),
-    "webp": Codec("WEBP", ".webp", (0, 100), {"method": 4, "alpha_quality": 100}, feature="webp"),
-    "avif": Codec("AVIF", ".avif", (0, 100), {"speed": 6}, feature="avif"),
-}
-"""Formats by the name that ``--codec`` takes. Colour has half of the resolution, as each has it by default."""
-
-
-def codec_named(name: str) -> Codec:
-    """A codec by name, refused where this Pillow cannot write it."""
-    if name not in CODECS:
-        raise ValueError(f"codec must be one of {', '.join(CODECS)}, got {name!r}")
-    codec = CODECS[name]
-    if not features.check(codec.feature):
-        have = [other for other, known in CODECS.items() if features.check(known.feature)]
-        raise ValueError(
-            f"Pillow {PIL.__version__} was built without {codec.name} here; its wheels from PyPI have it "
-            f"(pip install --force-reinstall 'pillow>=11.3'), or choose among {', '.join(have)}"
-        )
-    return codec
-
-
-COLOUR_QUALITY = 75
-"""Least quality of a JPEG's colour: HDR-VDP sees luminance alone, and would let colour fall apart unseen."""
-
-
-@cache
-def jpeg_tables(quality: int) -> tuple[list[int], list[int]]:
-    """Quantisation tables of luminance and of colour that the encoder takes at a quality."""
-    data = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(data, "JPEG", quality=quality)
-    tables = Image.open(data).quantization
-    return list(tables[0]), list(tables[1])
 
 
 @dataclass(frozen=True)
@@ -123,10 +56,14 @@ class Picture:
             raise ValueError(f"{codec.name} cannot hold this picture of {width} x {height} pixels: {error}") from error
         return data.getvalue()
 
+    def opaque(self) -> "Picture":
+        """The same over white, where it has transparency."""
+        return replace(self, image=_over_white(self.image)) if self.image.has_transparency_data else self
+
     def shown(self, data: bytes) -> np.ndarray:
-        """What a display shows of an encoded file, as :attr:`codes`."""
+        """What a display shows of an encoded file: uint8 (H, W, 3), sRGB."""
         with Image.open(io.BytesIO(data)) as image:
-            return _shown(image.convert(self.image.mode), self.metadata.get("icc_profile"))[0]
+            return _shown(_of_mode(image, self.image.mode), self.metadata.get("icc_profile"))[0]
 
 
 def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) -> Picture:
@@ -218,7 +155,8 @@ def _prepared(
         metadata = {name: value for name, value in metadata.items() if name != "icc_profile"}
         notes = (*notes, *(note.replace("kept; judged", "replaced: stored") for note in about))
     image, changed = _in_mode(image, codec)
-    own, about = _shown(image, metadata.get("icc_profile"))
+    eight, about = _shown(image, metadata.get("icc_profile"))
+    own = eight.astype(np.float32) / np.float32(255)
     notes = (*notes, *changed, *about)
     if codes is not None and codes.shape[2] in (1, 3) and not about:
         if np.abs(codes * 255 - np.rint(codes * 255)).max() > 1e-3:
@@ -241,7 +179,7 @@ def _in_mode(image: Image.Image, codec: Codec) -> tuple[Image.Image, tuple[str, 
     if image.mode in ("P", "RGB", "L") and "transparency" in image.info:
         mode = "RGBA"
     notes = () if mode == image.mode else (f"{image.mode} converted to {mode}",)
-    image = image if mode == image.mode else image.convert(mode)
+    image = _of_mode(image, mode)
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise ValueError(f"pictures of mode {image.mode} are not encoded; give 8 or 16 bits of grey or RGB")
     if image.has_transparency_data and not codec.alpha:
@@ -258,11 +196,16 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _shown(image: Image.Image, profile: bytes | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Code values as an sRGB display shows them, (H, W, 3) in 0..1, and what was assumed."""
+    """Code values as an sRGB display shows them, uint8 (H, W, 3), and what was assumed."""
     image, notes = _over_white(image) if image.has_transparency_data else image, ()
     if profile:
         image, notes = _in_srgb(image, profile)
-    return np.asarray(image.convert("RGB"), np.float32) / np.float32(255), notes
+    return np.asarray(_of_mode(image, "RGB")), notes
+
+
+def _of_mode(image: Image.Image, mode: str) -> Image.Image:
+    """The image itself where it has the mode: a conversion to the same one would copy it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, tuple[str, ...]]:

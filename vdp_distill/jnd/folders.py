@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from vdp_distill.io import READABLE, file_hash
-from vdp_distill.jnd.files import CODECS, codec_named
+from vdp_distill.jnd.codecs import CODECS, codec_named
 from vdp_distill.jnd.output import save
 from vdp_distill.jnd.smallest import find_jnd
 

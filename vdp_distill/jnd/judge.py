@@ -1,11 +1,12 @@
 """What says how many people tell an encoded picture from its original: a metric or model, and a criterion.
 
-A large picture is judged in tiles, each with a margin around it, so that memory does not grow with it; and, while a
-quality is searched for, on the few tiles that show most.
+A large picture is judged in tiles, each with a margin around it, so that memory does not grow with it, and tiles side
+by side in threads. While a quality is searched for, only the few smaller cells are watched that show most.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,17 @@ __all__ = ["Judge", "Tile", "judging", "tiles_of"]
 WHOLE_PIXELS = 2_100_000
 """Pictures up to this size (1080p) are judged in one piece."""
 
-TILE_PIXELS = 512
+TILE_PIXELS = 1024
+CELL_PIXELS = 512
 MARGIN_PIXELS = 64
-SAMPLED_SHARE = 0.12
-"""Share of a large picture's tiles that a search looks at."""
+EVEN_PIXELS = 64
+"""Sides of tiles are multiples of this where the picture allows it: Fourier transforms of other lengths cost more."""
+
+WATCHED_SHARE = 0.08
+"""Share of a large picture's cells that a search looks at."""
+
+MOST_THREADS = 8
+"""Tiles that are judged at a time, at most: each takes memory."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +48,36 @@ class Tile:
         """Pixels that count."""
         return math.prod(side.stop - side.start for side in self.core)
 
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Where in the picture that lies which counts."""
+        sides = zip(self.box, self.core, strict=True)
+        return tuple(slice(box.start + core.start, box.start + core.stop) for box, core in sides)
 
-def tiles_of(height: int, width: int) -> list[Tile]:
+
+def tiles_of(height: int, width: int, side: int = TILE_PIXELS) -> list[Tile]:
     """Tiles of equal size whose cores cover a picture once; the whole picture where it is small.
 
     Examples
     --------
-    >>> len(tiles_of(1080, 1920)), len(tiles_of(3000, 4000))
-    (1, 48)
+    >>> len(tiles_of(1080, 1920)), len(tiles_of(3000, 4000)), len(tiles_of(3000, 4000, side=512))
+    (1, 12, 48)
     """
     if height * width <= WHOLE_PIXELS:
         whole = (slice(0, height), slice(0, width))
         return [Tile(whole, whole)]
-    return [Tile((rows[0], columns[0]), (rows[1], columns[1])) for rows in _cut(height) for columns in _cut(width)]
+    cuts = _cut(height, side), _cut(width, side)
+    return [Tile((rows[0], columns[0]), (rows[1], columns[1])) for rows in cuts[0] for columns in cuts[1]]
 
 
-def _cut(length: int) -> list[tuple[slice, slice]]:
+def _cut(length: int, side: int) -> list[tuple[slice, slice]]:
     """Boxes of one length along an axis, and the part of each that counts, counted from the box's start."""
-    edges = np.linspace(0, length, -(-length // TILE_PIXELS) + 1).round().astype(int).tolist()
-    size = min(length, max(np.diff(edges)) + 2 * MARGIN_PIXELS)
+    edges = np.linspace(0, length, -(-length // side) + 1).round().astype(int).tolist()
+    size = int(max(np.diff(edges))) + 2 * MARGIN_PIXELS
+    size = min(length, -(-size // EVEN_PIXELS) * EVEN_PIXELS)
     starts = [min(max(0, edge - MARGIN_PIXELS), length - size) for edge in edges[:-1]]
     cores = zip(starts, edges[:-1], edges[1:], strict=True)
-    return [(slice(start, int(start + size)), slice(low - start, high - start)) for start, low, high in cores]
+    return [(slice(start, start + size), slice(low - start, high - start)) for start, low, high in cores]
 
 
 class Judge:
@@ -76,47 +92,80 @@ class Judge:
     pixels_per_degree
         That the picture is seen at.
     codes
-        The original, (H, W, 3) in 0..1.
+        The original, float32 (H, W, 3) in 0..1.
     device
         Where it is computed.
     """
 
     def __init__(self, metric, criterion: Criterion, pixels_per_degree: float, codes: np.ndarray, device: str = "cpu"):
         self.metric, self.criterion, self.pixels_per_degree = metric, criterion, pixels_per_degree
-        self.codes, self.device = codes, device
-        self.tiles = tiles_of(*codes.shape[:2])
+        self.codes, self.device = codes, torch.device(device)
+        self.tiles, self.cells = (tiles_of(*codes.shape[:2], side) for side in (TILE_PIXELS, CELL_PIXELS))
 
-    def energies(self, shown: np.ndarray, tiles: Sequence[Tile] | None = None) -> np.ndarray:
-        """What the criterion pools, of every tile."""
-        found = [self._energy(shown, tile) for tile in (self.tiles if tiles is None else tiles)]
-        return np.array(found)
+    def contrast(self, shown: np.ndarray) -> Tensor:
+        """What is seen of the difference at every pixel, (1, 1, H, W).
 
-    def _energy(self, shown: np.ndarray, tile: Tile) -> float:
-        test, reference = (self._tensor(codes[tile.box]) for codes in (shown, self.codes))
-        if torch.equal(test, reference):
-            return 0.0
-        with torch.no_grad():
-            contrast = contrast_of(self.metric(test, reference))[:, :, tile.core[0], tile.core[1]]
-            pixels = self.codes.shape[0] * self.codes.shape[1]
-            return float(self.criterion.energy(contrast, self.pixels_per_degree, pixels))
+        Parameters
+        ----------
+        shown
+            The copy, (H, W, 3) of 8 bits.
+        """
+        found = torch.empty(1, 1, *shown.shape[:2])
 
-    def _tensor(self, codes: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
+        def look(tile: Tile) -> None:
+            found[:, :, *tile.place] = self._seen(shown, tile)
 
-    def visibility(self, energies: np.ndarray, tiles: Sequence[Tile] | None = None) -> float:
-        """V of the picture, or of some of its tiles."""
-        weights = [tile.pixels for tile in (self.tiles if tiles is None else tiles)]
-        return float(self.criterion.visibility(torch.tensor(np.average(energies, weights=weights))))
+        self._side_by_side(look, self.tiles)
+        return found
+
+    def visibility(self, contrast: Tensor) -> float:
+        """V of the whole picture from its :meth:`contrast`."""
+        return self._pooled([self._energy(contrast)], [1])
+
+    def most_visible(self, contrast: Tensor) -> list[Tile]:
+        """The cells that hold most of what is seen."""
+        energies = [self._energy(contrast[:, :, *cell.place]) * cell.pixels for cell in self.cells]
+        count = max(1, math.ceil(WATCHED_SHARE * len(self.cells)))
+        return [self.cells[index] for index in sorted(np.argsort(energies)[::-1][:count])]
+
+    def visibility_in(self, shown: np.ndarray, cells: Sequence[Tile]) -> float:
+        """V of some cells, as if the picture held no others."""
+        energies = self._side_by_side(lambda cell: self._energy(self._seen(shown, cell)), cells)
+        return self._pooled(energies, [cell.pixels for cell in cells])
 
     def probability(self, visibility: float) -> float:
         """Share of people who see a difference."""
         return float(self.criterion.probability(torch.tensor(visibility, dtype=torch.float64), self.pixels_per_degree))
 
-    def most_visible(self, energies: np.ndarray) -> list[Tile]:
-        """The tiles that hold most of the energy."""
-        count = max(1, math.ceil(SAMPLED_SHARE * len(self.tiles)))
-        chosen = np.argsort(energies * [tile.pixels for tile in self.tiles])[::-1][:count]
-        return [self.tiles[index] for index in sorted(chosen)]
+    def _seen(self, shown: np.ndarray, tile: Tile) -> Tensor:
+        test = self._tensor(shown[tile.box].astype(np.float32) / np.float32(255))
+        reference = self._tensor(self.codes[tile.box])
+        if torch.equal(test, reference):
+            return torch.zeros(1, 1, *(side.stop - side.start for side in tile.core))
+        with torch.no_grad():  # here, for threads do not inherit it
+            return contrast_of(self.metric(test, reference))[:, :, *tile.core].cpu()
+
+    def _tensor(self, codes: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
+
+    def _energy(self, contrast: Tensor) -> float:
+        return float(self.criterion.energy(contrast, self.pixels_per_degree, math.prod(self.codes.shape[:2])))
+
+    def _pooled(self, energies: Sequence[float], pixels: Sequence[int]) -> float:
+        return float(self.criterion.visibility(torch.tensor(np.average(energies, weights=pixels))))
+
+    def _side_by_side(self, work: Callable[[Tile], object], tiles: Sequence[Tile]) -> list:
+        """Tiles in threads, each of which computes alone: threads that share every step of a tile wait at each."""
+        before = torch.get_num_threads()
+        threads = min(before, MOST_THREADS)
+        if len(tiles) == 1 or threads == 1 or self.device.type != "cpu":
+            return [work(tile) for tile in tiles]
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                return list(pool.map(work, tiles))
+        finally:
+            torch.set_num_threads(before)
 
 
 def judging(

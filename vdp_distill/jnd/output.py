@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.jnd.files import codec_named
+from vdp_distill.jnd.codecs import codec_named
 from vdp_distill.jnd.smallest import JND
 
 __all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]

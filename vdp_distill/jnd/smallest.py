@@ -2,7 +2,8 @@
 
 ``find_jnd`` searches a codec's qualities. The share of people who see a difference falls with the quality, though not
 at every step: a codec's rounding may make one quality worse than the one below it. The search therefore ends at a
-quality that is invisible and so are the two above it, and never goes on looking for a lucky one below.
+quality that is invisible and so are the two above it, and never goes on looking for a lucky one below. Nor does it go
+below the least quality that people needed on any photograph they were asked about.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from PIL import Image
 from vdp_distill.checks import SMALLEST_SIDE
 from vdp_distill.criterion import PEOPLE, Criterion
 from vdp_distill.display import Display, load_display
-from vdp_distill.jnd.files import codec_named, read_picture
+from vdp_distill.jnd.codecs import codec_named
+from vdp_distill.jnd.files import read_picture
 from vdp_distill.jnd.judge import Judge, judging
+from vdp_distill.jnd.limits import limits_of
 from vdp_distill.jnd.search import Point, Trials, search
 from vdp_distill.settings import Settings
 
@@ -131,7 +134,8 @@ def find_jnd(
         raise ValueError(f"a picture must be at least {SMALLEST_SIDE} pixels high and wide, got {width} x {height}")
     settings = _settings(display, pixels_per_degree)
     metric, criterion = judging(model, criterion, device, **settings.given)
-    trials = Trials(source, known, Judge(metric, criterion, settings.ppd, source.codes, device))
+    judge = Judge(metric, criterion, settings.ppd, source.codes, device)
+    trials = Trials(source, known, judge, limits_of(known, source, judge, p))
     quality = search(trials, p)
     about = {"model": str(model), "criterion": vars(criterion), "p": p, **Settings.create(**settings.given).record()}
     notes = (*source.notes, *trials.notes(quality))

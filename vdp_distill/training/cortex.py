@@ -83,7 +83,8 @@ class CortexTask(Task):
         capped = 2 * F.huber_loss(contrast, zero, reduction="none", delta=LARGEST_ERROR)
         losses = torch.stack([capped, detected, mapped, F.smooth_l1_loss(quality, zero, reduction="none")], dim=1)
         judged = [_within(contrast.square(), batch["sum_S"], JUDGED), _within(detected, batch["P_det"], NEAR_THRESHOLD)]
-        return losses * losses.new_tensor(WEIGHTS[self.config.kind]), torch.stack([*judged, mapped, quality.square()], dim=1)
+        weights = losses.new_tensor(WEIGHTS[self.config.kind])
+        return losses * weights, torch.stack([*judged, mapped, quality.square()], dim=1)
 
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
         is_slow = {name: "taps" in name or "offset" in name for name, _ in network.named_parameters()}
