@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from vdp_distill import tiles
 from vdp_distill.display import Display
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import pyramid_height
@@ -102,6 +103,17 @@ def test_codes_outside_continue_as_the_display_does():
     light = [OFFICE.light(image, extend=True) for image in (test, reference)]
     by_light = swift(encoding="rgb-bt.709")(*light)
     assert torch.allclose(by_code.C_map, by_light.C_map, rtol=1e-9)  # the same numbers in another order
+
+
+def test_tiles_change_nothing(monkeypatch):
+    test, reference = images(520, 400)
+    network = swift(encoding="sRGB-display")
+    with torch.no_grad():
+        tiled = network(test, reference)
+        monkeypatch.setattr(tiles, "TILE_ELEMENTS", 1 << 40)
+        whole = network(test, reference)
+    assert torch.allclose(tiled.C_map, whole.C_map, rtol=1e-9)  # float64, other order of sums
+    assert torch.allclose(tiled.Q, whole.Q, rtol=1e-9)
 
 
 def test_every_parameter_gets_its_gradient_however_large_the_batch():

@@ -115,10 +115,18 @@ def _assembled(results, tiles: list[Tile]) -> tuple[Tensor, ...]:
     outputs, batch, height = None, tiles[-1].images.stop, tiles[-1].rows.stop
     for tile, values in zip(tiles, results, strict=True):
         if outputs is None:
-            outputs = tuple(x.new_empty(batch, x.shape[1], height, x.shape[3]) for x in values)
+            outputs = tuple(_like(x, batch, height) for x in values)
         for output, value in zip(outputs, values, strict=True):
             output[tile.images, :, tile.rows] = value.detach()
     return outputs
+
+
+def _like(value: Tensor, batch: int, height: int) -> Tensor:
+    """An empty tensor for all tiles, channels last in memory where a tile is."""
+    shape = (batch, value.shape[1], height, value.shape[3])
+    is_last = value.shape[1] > 1 and value.stride(1) == 1
+    layout = torch.channels_last if is_last else torch.contiguous_format
+    return torch.empty(shape, dtype=value.dtype, device=value.device, memory_format=layout)
 
 
 class _Tiled(torch.autograd.Function):

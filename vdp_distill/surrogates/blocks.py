@@ -4,9 +4,9 @@ What is known of a block is kept at its corners, where the windows of the filter
 more than there are blocks.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,55 +18,110 @@ from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates import grey
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Light", "at_corners", "flattening", "grown", "in_cells", "in_response", "on_retina", "shrunk"]
+__all__ = [
+    "Light",
+    "at_corners",
+    "grown",
+    "in_cells",
+    "in_response",
+    "on_retina",
+    "sharp_taps",
+    "shrunk",
+    "whole_blocks",
+]
 
-PASSED_AT = 1 / 12
-"""Cycles a pixel at which the eye's optics are taken for the light that blocks have and their pairs lack."""
+REACH = 2
+"""Of the filter that stands for the sharp part of the eye's optics, in pixels."""
+
+WIDE_BELOW = 1 / 16
+"""Cycles a pixel up to which scatter is the metric's own filter, on means of two by two blocks."""
+
+NODES = 32
+"""Frequencies above that at which the short filter is fitted."""
 
 
 class Light(NamedTuple):
     """Luminance of both images on the retina, cd/m2."""
 
-    sharp: Tensor
-    """Mean of the pair in every block before scatter, (N, 1, h, w)."""
+    rest: Pair
+    """What wide scatter adds to every pixel beyond the share of the sharp image that stays, (N, 1, H, W)."""
 
-    luminance: Tensor
-    """The same after scatter."""
+    blocks: Tensor
+    """Mean of the pair in every block, (N, 1, h, w)."""
 
     coarse: Pair
-    """After scatter, of every two by two blocks."""
+    """Means of every two by two blocks."""
 
 
-def in_response(images: Pair, to_luminance: Callable, shares: grey.Shares, curve: grey.Curve) -> tuple[Pair, Pair]:
-    """Response of every pixel as if light came sharp to the retina, in cells, and luminance of blocks, cd/m2."""
-
-    def respond(rows, weight, row):
-        luminance = to_luminance(rows, weight)
-        cells = luminance.unflatten(3, (BLOCK, -1, BLOCK)).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
-        return curve(cells, row), cells.mean(dim=1, keepdim=True)
-
-    weight = shares.luminance[:, :, None, None]
-    test, reference = (in_tiles(respond, rows_of_blocks(image), weight, curve.row) for image in images)
-    return Pair(test[0], reference[0]), Pair(test[1], reference[1])
-
-
-def on_retina(blocks: Pair, surround: Tensor, ppd: Tensor) -> Light:
-    """Light after scatter in the eye: the metric's filter on two by two blocks, a share of what is finer."""
+def on_retina(planes: Pair, surround: Tensor, pixels_per_degree: Tensor) -> Light:
+    """Wide scatter in the eye of planes of luminance, (N, 1, H, W) in whole blocks."""
     low, high = DEFAULT_PARAMETERS.light_range_cdm2
+    blocks = Pair(*(F.avg_pool2d(plane, BLOCK) for plane in planes))
     pairs = Pair(*(shrunk(plane, 2) for plane in blocks))
     unit = pairs.reference.new_tensor(unit_frequency(*pairs.reference.shape[-2:]))
-    transfer = eye_mtf(ppd.view(-1, 1, 1, 1) / (2 * BLOCK) * unit)
+    transfer = eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit)
     coarse = Pair(*(filter_on_canvas(plane - surround, transfer) + surround for plane in pairs))
-    passed = eye_mtf(ppd * PASSED_AT).view(-1, 1, 1, 1)
-    sharp, rest = sum(blocks) / 2, (sum(coarse) - passed * sum(pairs)) / 2
-    grown = F.interpolate(rest, scale_factor=2, mode="bilinear", align_corners=False)
-    luminance = grown[..., : sharp.shape[-2], : sharp.shape[-1]] + passed * sharp
-    return Light(sharp, luminance.clamp(low, high), Pair(*(plane.clamp(low, high) for plane in coarse)))
+    share = sharp_share(pixels_per_degree).view(-1, 1, 1, 1)
+    rest = Pair(*(scattered - share * sharp for scattered, sharp in zip(coarse, pairs, strict=True)))
+    in_blocks = between(sum(rest), 2, blocks.reference.shape[-2:]) + share * sum(blocks)
+    size = planes.reference.shape[-2:]
+    wide = Pair(*(between(plane, 2 * BLOCK, size) for plane in rest))
+    return Light(wide, (in_blocks / 2).clamp(low, high), Pair(*(plane.clamp(low, high) for plane in coarse)))
 
 
-def flattening(light: Light, curve: grey.Curve) -> Tensor:
-    """By how much scattered light flattens the response at every corner of a block."""
-    return curve.slope(at_corners(light.luminance)) / curve.slope(at_corners(light.sharp))
+def in_response(planes: Pair, light: Light, pixels_per_degree: Tensor, curve: grey.Curve) -> Pair:
+    """Response of every pixel of both images, in cells, (N, BLOCK^2, h, w)."""
+    taps = (sharp_share(pixels_per_degree)[:, None] * sharp_taps(pixels_per_degree))[:, :, None, None]
+
+    def respond(rows, rest, row, taps):
+        plane = rows.unflatten(3, (BLOCK, -1)).flatten(2, 3)
+        seen = smoothed(plane, taps) + rest.unflatten(3, (BLOCK, -1)).flatten(2, 3)
+        return in_cells(curve(seen, row))
+
+    rows = ((rows_of_blocks(plane), rows_of_blocks(rest)) for plane, rest in zip(planes, light.rest, strict=True))
+    return Pair(*(in_tiles(respond, *own, curve.row, taps, halo=1) for own in rows))
+
+
+def smoothed(plane: Tensor, taps: Tensor) -> Tensor:
+    """Separable symmetric filter, the edge pixel repeated.
+
+    Parameters
+    ----------
+    taps
+        From the middle out, (N or 1, REACH + 1, 1, 1); they sum to the filter's share along the last axis, to 1 along
+        the other.
+    """
+    whole = taps[:, :1] + 2 * taps[:, 1:].sum(dim=1, keepdim=True)
+    for axis, weights in ((2, taps / whole), (3, taps)):
+        edges = (REACH, REACH, 0, 0) if axis == 3 else (0, 0, REACH, REACH)
+        padded, length = F.pad(plane, edges, mode="replicate"), plane.shape[axis]
+        plane = plane * weights[:, :1]
+        for reach in range(1, REACH + 1):
+            sides = padded.narrow(axis, REACH - reach, length) + padded.narrow(axis, REACH + reach, length)
+            plane = torch.addcmul(plane, sides, weights[:, reach : reach + 1])
+    return plane
+
+
+def sharp_share(pixels_per_degree: Tensor) -> Tensor:
+    """Share of fine detail that wide scatter leaves, (N,)."""
+    return eye_mtf(pixels_per_degree * WIDE_BELOW)
+
+
+def sharp_taps(pixels_per_degree: Tensor) -> Tensor:
+    """The short separable filter nearest to what the optics do to the finer detail, (N, REACH + 1), its sum 1."""
+    frequency = WIDE_BELOW + (0.5 - WIDE_BELOW) * torch.arange(1, NODES + 1, dtype=torch.float64) / NODES
+    frequency = frequency.to(pixels_per_degree.device)
+    waves = torch.stack([2 * (2 * torch.pi * reach * frequency).cos() - 2 for reach in range(1, REACH + 1)], dim=1)
+    degree = pixels_per_degree.double()
+    goal = eye_mtf(degree[:, None] * frequency) / sharp_share(degree)[:, None] - 1
+    sides = goal @ torch.linalg.pinv(waves).mT
+    return torch.cat([1 - 2 * sides.sum(dim=1, keepdim=True), sides], dim=1).to(pixels_per_degree.dtype)
+
+
+def between(plane: Tensor, step: int, size: tuple[int, int]) -> Tensor:
+    """A value a block to the blocks' pixels, bilinear between their middles, and cut to a size."""
+    grown = F.interpolate(plane, scale_factor=step, mode="bilinear", align_corners=False)
+    return grown[..., : size[0], : size[1]]
 
 
 def whole_blocks(image: Tensor) -> Tensor:
@@ -81,8 +136,9 @@ def rows_of_blocks(image: Tensor) -> Tensor:
 
 
 def in_cells(plane: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, BLOCK^2, h, w): a channel for each place in a block."""
-    return F.pixel_unshuffle(whole_blocks(plane), BLOCK)
+    """(N, 1, H, W) -> (N, BLOCK^2, h, w): a channel for each place in a block, channels last in memory."""
+    whole = whole_blocks(plane)[:, 0].unflatten(1, (-1, BLOCK)).unflatten(3, (-1, BLOCK))
+    return whole.transpose(2, 3).flatten(3).permute(0, 3, 1, 2)
 
 
 def at_corners(blocks: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ def corrected(
     def correct(parts, texture, luminance, octaves):
         known = (parts + LEAST_CONTRAST).log10(), (texture + LEAST_TEXTURE).log10(), luminance.log10()
         features = torch.cat([*known, octaves.expand_as(luminance)], dim=1)
+        features = features.contiguous(memory_format=torch.channels_last)
         hidden = F.leaky_relu(F.conv2d(features, first, offset, padding=1), 0.1)
         factor = LARGEST_FACTOR * (F.conv2d(hidden, last, padding=1) / LARGEST_FACTOR).tanh()
         return parts.sum(dim=1, keepdim=True) * factor.exp()

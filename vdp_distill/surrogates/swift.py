@@ -19,13 +19,12 @@ from torch.nn import functional as F
 from vdp_distill import csf, detection
 from vdp_distill.fourier import unit_frequency
 from vdp_distill.masking import mutual_contrast
-from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import at_corners, flattening, grown, in_cells, in_response, on_retina, shrunk
+from vdp_distill.surrogates.blocks import at_corners, grown, in_cells, in_response, on_retina, shrunk, whole_blocks
 from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
@@ -152,17 +151,18 @@ class SwiftVision(VisualSystem):
         octaves = max(LEVEL_OCTAVES, pyramid_height(*size))
         curve = grey.Curve(shares, images.reference)
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
-        cells, blocks = in_response(images, to_luminance, shares, curve)
-        light = on_retina(blocks, surround, pixels_per_degree)
+        weight = shares.luminance[:, :, None, None]
+        planes = Pair(*(in_tiles(to_luminance, whole_blocks(image), weight) for image in images))
+        light = on_retina(planes, surround, pixels_per_degree)
+        cells, corners = in_response(planes, light, pixels_per_degree, curve), at_corners(light.blocks)
         coarse = Pair(*map(curve, light.coarse, (curve.row, curve.row)))
 
-        corners, veil = at_corners(light.luminance), flattening(light, curve)
-        level, texture = self.level(cells, corners, veil, pixels_per_degree, 0, octaves)
+        level, texture = self.level(cells, corners, pixels_per_degree, 0, octaves)
         levels, luminance, response = [level], sum(light.coarse) / 2, coarse
         for number in range(1, -(-octaves // LEVEL_OCTAVES)):
             cells, mean = Pair(*map(in_cells, response)), at_corners(shrunk(luminance, BLOCK))
             scale = pixels_per_degree / STEP**number
-            levels.append(self.level(cells, mean, None, scale, number, octaves)[0])
+            levels.append(self.level(cells, mean, scale, number, octaves)[0])
             luminance, response = shrunk(luminance, STEP), Pair(*(shrunk(plane, STEP) for plane in response))
         base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
         parts = self.parts(levels, base, octaves)
@@ -170,15 +170,11 @@ class SwiftVision(VisualSystem):
         contrast = grown(corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights), BLOCK, *size)
         return Seen(contrast, self.quality(levels, base, pixels_per_degree, octaves))
 
-    def level(
-        self, cells: Pair, luminance: Tensor, veil: Tensor | None, ppd: Tensor, number: int, octaves: int
-    ) -> tuple[Tensor, Tensor]:
+    def level(self, cells: Pair, luminance: Tensor, ppd: Tensor, number: int, octaves: int) -> tuple[Tensor, Tensor]:
         """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""
         test, reference = map(self.filtered, cells)
-        if veil is None:
-            veil = torch.ones_like(luminance)
-        sensitivity = sensitivities(luminance, ppd, sees_optics=number == 0)
-        found, texture = self.detect(test - reference, reference, veil, sensitivity, ppd, float(STEP**number))
+        sensitivity = sensitivities(luminance, ppd)
+        found, texture = self.detect(test - reference, reference, sensitivity, ppd, float(STEP**number))
         last = 1 + min(LEVEL_OCTAVES, octaves - number * LEVEL_OCTAVES)
         return found[:, (number > 0) * self.config.group : last * self.config.group], texture
 
@@ -186,39 +182,41 @@ class SwiftVision(VisualSystem):
         """Outputs of the filters at every corner of the blocks, (N, filters, h + 1, w + 1)."""
         taps = self.taps - self.taps.mean(dim=(1, 2), keepdim=True)
         kernel = taps.view(-1, 2, BLOCK, 2, BLOCK).permute(0, 2, 4, 1, 3).reshape(-1, BLOCK**2, 2, 2)
-        return F.conv2d(F.pad(cells, (1, 1, 1, 1), mode="replicate"), kernel)
+        padded = F.pad(cells, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
+        return F.conv2d(padded, kernel.contiguous(memory_format=torch.channels_last))
 
     def gains(self, ppd: Tensor) -> tuple[Tensor, Tensor]:
-        """On the threshold and on masking, of every filter and the base band, (N, filters + 1, 1, 1)."""
+        """On the threshold and on masking, of every filter and the base band, (N, filters + 1)."""
         octaves = log2_ppd(ppd).clamp(*OCTAVES)[:, None]
         constant, slope, bend = self.sensitivity_gain
         gain = constant + slope * octaves + bend * octaves**2
-        gain = (LARGEST_GAIN * (gain / LARGEST_GAIN).tanh())[:, :, None, None]
-        return (-2 * P * gain).exp(), (Q * gain + self.masking_gain[:, None, None]).exp()
+        gain = LARGEST_GAIN * (gain / LARGEST_GAIN).tanh()
+        return (-2 * P * gain).exp(), (Q * gain + self.masking_gain).exp()
 
     def detect(
-        self, difference: Tensor, reference: Tensor, veil: Tensor, sensitivity: Tensor, ppd: Tensor, scale: float
+        self, difference: Tensor, reference: Tensor, sensitivity: Tensor, ppd: Tensor, scale: float
     ) -> tuple[Tensor, Tensor]:
         """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1), and what both images share a group.
 
         Masking grows with the scale.
         """
-        floor, lift = (gain[:, :-1] for gain in self.gains(ppd))
-        weight, output = self.masking.exp()[:, :, None, None], self.output_gain[:-1].exp()[:, None, None]
+        groups = torch.eye(len(FREQUENCIES), device=ppd.device, dtype=ppd.dtype)
+        groups = groups.repeat_interleave(self.config.group, dim=1)
+        output = self.output_gain[:-1]
+        floor, lift = (gain[:, None, :-1] * groups for gain in self.gains(ppd))
+        # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
+        matrices = torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1)
+        weight, mean = self.masking.exp().mT, groups.mT / self.config.group
 
-        def compare(difference, reference, veil, sensitivity, floor, lift):
-            def by_group(values, factor):
-                return (values[:, :, None] * factor.unflatten(1, (len(FREQUENCIES), -1))).flatten(1, 2)
-
-            difference, reference = difference * veil, reference * veil
+        def compare(difference, reference, sensitivity, matrices):
+            floor, lift = matrices.view(-1, 2, 1, *groups.shape).unbind(1)
             mutual = torch.minimum(reference.abs(), (reference + difference).abs())
-            masked = power(F.conv2d(mutual, weight), Q) * by_group(scale * power(sensitivity, Q), lift)
-            threshold = by_group(power(sensitivity, -2 * P), floor)
-            found = excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt() * output
-            return found, mutual.unflatten(1, (len(FREQUENCIES), -1)).mean(dim=2)
+            masked = power(mixed(mutual, weight), Q) * mixed(power(sensitivity, Q) * scale, lift)
+            threshold = mixed(power(sensitivity, -2 * P), floor)
+            return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt(), mixed(mutual, mean)
 
-        inputs = difference, reference, veil, sensitivity, floor, lift
-        return in_tiles(compare, *inputs, learnt=(weight, output))
+        whole = matrices.flatten(1)[..., None, None]
+        return in_tiles(compare, difference, reference, sensitivity, whole, learnt=(weight,))
 
     def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int) -> Tensor:
         """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
@@ -231,7 +229,8 @@ class SwiftVision(VisualSystem):
             csf.baseband(band, padding, mean, frequency, canvas)
             for band, mean in zip((test - test.mean(dim=(2, 3), keepdim=True) + padding, reference), means, strict=True)
         )
-        floor, lift = (gain[:, -1:] for gain in self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves)))
+        gains = self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves))
+        floor, lift = (gain[:, -1:, None, None] for gain in gains)
         masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
 
@@ -243,7 +242,8 @@ class SwiftVision(VisualSystem):
         rest = at_corners(blocks[..., : rows - 1, : columns - 1])
         for number, level in enumerate(coarser, 1):
             rest = rest + grown(level.sum(dim=1, keepdim=True), STEP**number, rows, columns)
-        return torch.cat([*(band.sum(dim=1, keepdim=True) for band in finest.split(self.config.group, 1)), rest], dim=1)
+        groups = torch.eye(len(FREQUENCIES), device=finest.device, dtype=finest.dtype)
+        return torch.cat([mixed(finest, groups.repeat_interleave(self.config.group, dim=0)), rest], dim=1)
 
     def quality(self, levels: list[Tensor], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
         """The quality correlate Q from the root energy of every octave's filters."""
@@ -261,13 +261,15 @@ def log2_ppd(pixels_per_degree: Tensor) -> Tensor:
     return (pixels_per_degree / REFERENCE_PPD).log2()
 
 
-def sensitivities(luminance_cdm2: Tensor, ppd: Tensor, sees_optics: bool) -> Tensor:
-    """Contrast sensitivity of the cortex, or of the eye's optics too, of every group of filters, (N, 4, h, w)."""
-    tables = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES))
-    found = torch.cat([csf.band_sensitivity(luminance_cdm2.log10(), table) for table in tables], dim=1)
-    if sees_optics:
-        found = found * eye_mtf(ppd[:, None] * ppd.new_tensor(FREQUENCIES))[:, :, None, None]
-    return found.clamp(min=LEAST_SENSITIVITY)
+def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
+    """Channels through a matrix (C, K), or one an image (N, 1, C, K): (N, C, h, w) -> (N, K, h, w), channels last."""
+    return (planes.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
+
+
+def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
+    """Contrast sensitivity of every group of filters, (N, 4, h, w)."""
+    tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
+    return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
 
 
 def excitation(difference: Tensor) -> Tensor:
