@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,8 +17,22 @@ def generator_for(seed: int, purpose: str, number: int) -> np.random.Generator:
     >>> float(generator_for(1, "scene", 7).random()) == float(generator_for(1, "scene", 7).random())
     True
     """
-    key = int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:16], "big")
-    return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, number]))
+    return np.random.Generator(np.random.Philox(_key(seed, purpose), counter=[0, 0, 0, number]))
+
+
+class _Key(np.random.bit_generator.ISeedSequence):
+    """A key of Philox as the seed that it is made from; given as ``key=``, NumPy would first ask the system for one."""
+
+    def __init__(self, key: int):
+        self.words = np.array([key & (1 << 64) - 1, key >> 64], np.uint64)
+
+    def generate_state(self, n_words, dtype=np.uint32):
+        return self.words
+
+
+@lru_cache(maxsize=256)
+def _key(seed: int, purpose: str) -> _Key:
+    return _Key(int.from_bytes(hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:16], "big"))
 
 
 def choose(shares: dict[str, float], generator: np.random.Generator) -> str:

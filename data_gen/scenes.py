@@ -114,13 +114,19 @@ def _leaves(stage: Stage, generator):
     for _ in range(400):
         row, column = generator.uniform(-8, stage.size + 8, 2)
         radius = 2 / math.sqrt(generator.uniform((2 / (stage.size / 3)) ** 2, 1))
-        disc = free & ((y - row) ** 2 + (x - column) ** 2 < radius**2)
-        light[disc] = _colour(stage, generator)
-        free &= ~disc
+        near = _around(row, radius), _around(column, radius)
+        disc = free[near] & ((y[near[0]] - row) ** 2 + (x[:, near[1]] - column) ** 2 < radius**2)
+        light[near][disc] = _colour(stage, generator)
+        free[near] &= ~disc
         if not free.any():
             break
     light[free] = _colour(stage, generator)
     return light
+
+
+def _around(centre: float, radius: float) -> slice:
+    """Pixels that a disc may touch along one axis."""
+    return slice(max(math.floor(centre - radius), 0), max(math.ceil(centre + radius) + 1, 0))
 
 
 def _noise(stage: Stage, generator):

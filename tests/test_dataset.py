@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from vdp_distill import dataset, shards
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.packing import PACKINGS, pack, pack_light, unpack, unpack_light
+from vdp_distill.shard_reader import ShardReader
 from vdp_distill.shard_writer import Writer, new_shard
 from vdp_distill.targets import complete, exact_metric
 
@@ -98,6 +99,28 @@ def test_workers_shuffle_and_pickle(folder):
     loader = DataLoader(data, batch_size=5, shuffle=True, num_workers=2, generator=torch.Generator().manual_seed(0))
     seen = torch.cat([batch["samples/index"] for batch in loader])
     assert sorted(seen.tolist()) == list(range(20))
+
+
+def test_a_batch_holds_what_its_samples_hold(folder):
+    """Out of order, from every shard, twice, from the end; light, columns, and stages of every packing."""
+    data, asked = ShardDataset(folder), [17, 3, 3, -1, 0, 11, 8, 19]
+    for sample, index in zip(data.__getitems__(asked), asked, strict=True):
+        alone = data[index]
+        assert list(sample) == list(alone) == list(data.fields)
+        assert all(torch.equal(sample[name], value) for name, value in alone.items())
+    assert data.__getitems__([]) == []
+    with pytest.raises(IndexError, match="sample 20 of 20"):
+        data.__getitems__([1, 20])
+
+
+def test_a_batch_opens_each_shard_once(folder, monkeypatch):
+    opened = []
+    monkeypatch.setattr(dataset, "FILES_OPEN", 1)
+    monkeypatch.setattr(dataset, "ShardReader", lambda path: opened.append(path) or ShardReader(path))
+    data = ShardDataset(folder, ["P_map"])
+    opened.clear()
+    data.__getitems__([9, 1, 18, 10, 2, 19])
+    assert len(opened) == 3
 
 
 def test_splits_divide_the_set_by_source(folder):

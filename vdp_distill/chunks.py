@@ -13,7 +13,7 @@ import numpy as np
 from numcodecs import blosc
 from numcodecs.fletcher32 import Fletcher32
 
-__all__ = ["COMPRESSIONS", "create_field", "write_row", "Rows"]
+__all__ = ["COMPRESSIONS", "create_field", "write_row", "one_thread", "Rows"]
 
 COMPRESSIONS = ("lz4", "gzip", "none")
 """Lossless, all of them."""
@@ -27,8 +27,8 @@ CHECKSUM = Fletcher32()
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Blosc without its threads: they would write the blocks of a chunk in the order in which they finish."""
+def one_thread() -> Iterator[None]:
+    """Blosc without threads of its own: they write a chunk's blocks as they finish, and cost time."""
     before, blosc.use_threads = blosc.use_threads, False
     try:
         yield
@@ -63,13 +63,13 @@ def write_row(dataset: h5py.Dataset, row: int, values: np.ndarray, compression: 
     if compression != "lz4":
         dataset[row] = values
         return
-    with _one_thread():
+    with one_thread():
         chunk = CHECKSUM.encode(CODEC.encode(np.ascontiguousarray(values)))
     dataset.id.write_direct_chunk((row,) + (0,) * values.ndim, chunk)
 
 
 class Rows:
-    """A field of a shard, read one sample at a time.
+    """A field of a shard, read one sample at a time; under :func:`one_thread` several threads may read at once.
 
     Parameters
     ----------
@@ -104,6 +104,5 @@ class Rows:
     def _decoded(self, row: int) -> np.ndarray:
         _, chunk = self.dataset.id.read_direct_chunk((row, *self._corner))
         values = np.empty(self.shape, self.dtype)
-        with _one_thread():
-            blosc.decompress(CHECKSUM.decode(chunk), values)
+        blosc.decompress(CHECKSUM.decode(chunk), values)
         return values

@@ -4,32 +4,29 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill import shards
-from vdp_distill.chunks import Rows
-from vdp_distill.packing import unpack
-from vdp_distill.pipeline import STAGES
 from vdp_distill.sets import Report, describe, merge, read_manifest, verify
-from vdp_distill.targets import IMAGES, MAPS, complete, exact_metric, light_of, target_keys
+from vdp_distill.shard_reader import LIGHT, THREADS, ShardReader
+from vdp_distill.targets import MAPS, complete, exact_metric
 
 __all__ = ["ShardDataset", "Report", "read_manifest", "verify", "describe", "merge"]
 
 FILES_OPEN = 256
 """Shards that one process keeps open."""
 
-LIGHT = tuple(f"light/{image}" for image in IMAGES)
 HIDDEN = ("scaling", "audit", "header", "inputs")
 
 
 class ShardDataset(Dataset):
-    """Samples of a folder of shards, by number; opens files when it needs them, reads one sample at a time.
+    """Samples of a folder of shards, by number or some at once; opens files when it needs them, never reads one whole.
 
     Parameters
     ----------
@@ -54,6 +51,8 @@ class ShardDataset(Dataset):
     -----
     A sample is a dict of float32 tensors without batch axis; ``samples/index`` is int64. Copies for worker processes
     open their own files.
+
+    A ``DataLoader`` reads a batch at once: every shard is opened once for it, and two threads share its samples.
     """
 
     def __init__(self, folder: str | Path, fields: Sequence[str] | None = None, *, split: str | None = None):
@@ -65,9 +64,9 @@ class ShardDataset(Dataset):
             )
         if split not in (None, "train", "val", "test"):
             raise ValueError(f"split must be train, val, test or None, got {split!r}")
-        self._files: OrderedDict[int, _Shard] = OrderedDict()
+        self._files: OrderedDict[int, ShardReader] = OrderedDict()
         self._process = os.getpid()
-        self._metric = None
+        self._pool = self._metric = None
         self.fields = self._checked(fields)
         self._find_samples(split)
 
@@ -98,36 +97,64 @@ class ShardDataset(Dataset):
         return tuple(fields)
 
     def __getstate__(self):
-        return {**self.__dict__, "_files": OrderedDict(), "_metric": None}
+        return {**self.__dict__, "_files": OrderedDict(), "_pool": None, "_metric": None}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def _shard(self, number: int) -> "_Shard":
-        if self._process != os.getpid():  # a forked worker opens its own files
-            self._files, self._process = OrderedDict(), os.getpid()
+    def _shard(self, number: int) -> ShardReader:
+        if self._process != os.getpid():  # a forked worker opens its own files, and its parent's threads are not there
+            self._files, self._pool, self._process = OrderedDict(), None, os.getpid()
         if number in self._files:
             self._files.move_to_end(number)
             return self._files[number]
         while len(self._files) >= FILES_OPEN:
             self._files.popitem(last=False)[1].file.close()
-        self._files[number] = _Shard(self.paths[number])
+        self._files[number] = ShardReader(self.paths[number])
         return self._files[number]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
-        index %= len(self)
-        shard, row = self._shard(bisect_right(self._starts, index) - 1), int(self._rows[index])
-        sample = {field: shard.read(field, row) for field in self.fields if field in shard or field in LIGHT}
-        if len(sample) < len(self.fields):
-            sample |= self._computed(shard, row)
-        return {field: sample[field] for field in self.fields}
+        return self.__getitems__([index])[0]
 
-    def _computed(self, shard: "_Shard", row: int) -> dict[str, Tensor]:
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Samples of some numbers, as :class:`torch.utils.data.DataLoader` asks for a batch of them.
+
+        Raises
+        ------
+        IndexError
+            For a number outside the set.
+        ValueError
+            If the bytes of a sample are damaged.
+        """
+        places: dict[int, list[int]] = {}
+        for place, index in enumerate(indices):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"sample {index} of {len(self)}")
+            places.setdefault(bisect_right(self._starts, index % len(self)) - 1, []).append(place)
+        samples: list[dict[str, Tensor]] = [{} for _ in indices]
+        for number, of_shard in places.items():
+            rows = [int(self._rows[indices[place] % len(self)]) for place in of_shard]
+            for place, sample in zip(of_shard, self._read(self._shard(number), rows), strict=True):
+                samples[place] = sample
+        return samples
+
+    def _read(self, shard: ShardReader, rows: list[int]) -> list[dict[str, Tensor]]:
+        """Some samples of a shard."""
+        if self._pool is None and len(rows) > 1:
+            self._pool = ThreadPoolExecutor(THREADS)
+        pool = self._pool if len(rows) > 1 else None
+        stored = [field for field in self.fields if field in shard or field in LIGHT]
+        columns = {field: shard.read(field, rows, pool) for field in stored}
+        samples = [{field: column[place] for field, column in columns.items()} for place in range(len(rows))]
+        if len(stored) == len(self.fields):
+            return samples
+        whole = [sample | self._computed(shard, row) for sample, row in zip(samples, rows, strict=True)]
+        return [{field: sample[field] for field in self.fields} for sample in whole]
+
+    def _computed(self, shard: ShardReader, row: int) -> dict[str, Tensor]:
         """Targets that are not stored, from the inputs (sets made with ``store = "inputs"``)."""
         self._metric = self._metric or exact_metric()
-        lights = [shard.read(field, row)[None] for field in LIGHT]
+        lights = [shard.read(field, [row])[0][None] for field in LIGHT]
         names = ("pixels_per_degree", "surround_cdm2", "emission")
         conditions = {name: shard.column(f"conditions/{name}")[row : row + 1] for name in names}
         stages = tuple(dict.fromkeys(field.split("/")[1] for field in self.fields if field.startswith("stages/")))
@@ -142,49 +169,3 @@ class ShardDataset(Dataset):
             for column, start, stop in zip(columns, self._starts[:-1], self._starts[1:], strict=True)
         ]
         return [value.decode() for value in np.concatenate(pieces)]
-
-
-class _Shard:
-    """One open shard: big fields read a sample at a time, columns kept whole."""
-
-    def __init__(self, path: Path):
-        self.file = shards.open_shard(path)
-        self.paths = shards.dataset_paths(self.file)
-        self._datasets = {name: self.file[name] for name in self.paths if not name.startswith("header/")}
-        self._rows = {name: Rows(dataset) for name, dataset in self._datasets.items() if dataset.ndim > 3}
-        self._logarithmic = {name: bool(dataset.attrs.get("log10", False)) for name, dataset in self._datasets.items()}
-        self._columns: dict[str, np.ndarray] = {}
-
-    def __contains__(self, field: str) -> bool:
-        return field in self._datasets
-
-    def is_text(self, path: str) -> bool:
-        return path in self._datasets and self._datasets[path].dtype.kind == "S"
-
-    def computable(self) -> tuple[str, ...]:
-        """Fields that the inputs of this shard are enough for."""
-        return target_keys(self._datasets["inputs/test"].shape[-1], tuple(stage.name for stage in STAGES), MAPS)
-
-    def column(self, path: str) -> np.ndarray:
-        if path not in self._columns:
-            self._columns[path] = self._datasets[path][()]
-        return self._columns[path]
-
-    def read(self, field: str, row: int) -> Tensor:
-        if field in LIGHT:
-            return self._light(field, row)
-        if field not in self._rows:
-            value = self.column(field)[row]
-            return torch.as_tensor(value) if value.dtype.kind in "iu" else torch.as_tensor(value, dtype=torch.float32)
-        stored = self._rows[field][row]
-        if stored.dtype == np.uint16:
-            return torch.from_numpy(np.divide(stored, np.float32(65535), dtype=np.float32))
-        scaling = f"scaling/{field}"
-        scale = torch.from_numpy(self.column(scaling)[row]) if scaling in self._datasets else None
-        return unpack(torch.from_numpy(stored), scale, self._logarithmic[field])
-
-    def _light(self, field: str, row: int) -> Tensor:
-        code = self.read(field.replace("light", "inputs"), row)
-        names = ("colorspace", "max_luminance", "min_luminance", "E_ambient", "k_refl")
-        conditions = {name: self.column(f"conditions/{name}")[row : row + 1] for name in names}
-        return light_of(code[None], conditions)[0]

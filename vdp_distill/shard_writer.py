@@ -123,7 +123,7 @@ class Writer:
         return dataset
 
     def _hash(self, name: str, values: np.ndarray) -> None:
-        self.hashes.setdefault(name, hashlib.sha256()).update(values.tobytes())
+        self.hashes.setdefault(name, hashlib.sha256()).update(np.ascontiguousarray(values))
 
 
 def _stored(path: str, values: np.ndarray, dtype: str) -> Iterator[tuple[str, np.ndarray, dict]]:

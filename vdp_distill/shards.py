@@ -24,7 +24,7 @@ from pathlib import Path
 
 import h5py
 
-from vdp_distill.chunks import Rows
+from vdp_distill.chunks import Rows, one_thread
 
 __all__ = [
     "FORMAT",
@@ -116,6 +116,7 @@ def _digest(dataset: h5py.Dataset) -> str:
     if dataset.ndim < 4:
         return hashlib.sha256(dataset[()].tobytes()).hexdigest()
     digest, rows = hashlib.sha256(), Rows(dataset)
-    for row in range(len(rows)):
-        digest.update(rows[row])
+    with one_thread():
+        for row in range(len(rows)):
+            digest.update(rows[row])
     return digest.hexdigest()

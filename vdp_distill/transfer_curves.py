@@ -5,6 +5,7 @@ release uses the same sRGB curve and a gamma of 2.2.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,6 +46,7 @@ def _relative(code: Tensor, curve: str) -> Tensor:
     return named[curve](code) if curve in named else power(code, float(curve))
 
 
+@lru_cache(maxsize=256)
 def tail_slopes(curve: str) -> tuple[float, float]:
     """Slopes of the straight tails: at 0 that of the chord over the first 64th, at 1 that of the curve.
 
