@@ -10,10 +10,13 @@ from torch.nn import functional as F
 from benchmarks.denoise_networks import AutoEncoder, ResidualDenoiser
 from vdp_distill import VDPLoss
 
-__all__ = ["DIGITS", "PHOTOGRAPHS", "PIXEL_LOSSES", "STUDIES", "Study", "add_noise", "check_models", "train"]
+__all__ = ["DIGITS", "PHOTOGRAPHS", "PIXEL_LOSSES", "STUDIES", "Study", "add_noise", "check_models", "losses", "train"]
 
 PIXEL_LOSSES = {"mse": nn.MSELoss, "l1": nn.L1Loss}
 """Losses that know no viewer; every other name is a model of :class:`vdp_distill.VDPLoss`."""
+
+METRIC_WEIGHT = 0.01
+"""Of a loss of the metric beside one of pixels: log contrast is hundreds of times a mean difference of code values."""
 
 FIRST_SHARE = 1 / 3
 """Of the steps, for the first of two losses."""
@@ -85,15 +88,31 @@ PHOTOGRAPHS = Study(
 STUDIES = {study.name: study for study in (DIGITS, PHOTOGRAPHS)}
 
 
-def _losses(model: str, study: Study) -> list[nn.Module]:
-    """One loss, or two to be used in turn: ``"l1:exact"``."""
+def losses(model: str, study: Study) -> list[nn.Module]:
+    """One loss, or two to be used in turn: ``"l1:exact"``; each may be a sum: ``"l1+exact"``."""
     names = model.split(":")
     if len(names) > 2:
         raise ValueError(f"a model must be one loss, or two as in l1:exact, got {model!r}")
     return [_loss(name, study) for name in names]
 
 
+class _Sum(nn.Module):
+    """A loss of pixels, and a hundredth of one of the metric, which cannot see colour."""
+
+    def __init__(self, pixels: nn.Module, metric: nn.Module):
+        super().__init__()
+        self.pixels, self.metric = pixels, metric
+
+    def forward(self, test: Tensor, reference: Tensor) -> Tensor:
+        return self.pixels(test, reference) + METRIC_WEIGHT * self.metric(test, reference)
+
+
 def _loss(name: str, study: Study) -> nn.Module:
+    if "+" in name:
+        pixels, _, metric = name.partition("+")
+        if pixels not in PIXEL_LOSSES:
+            raise ValueError(f"a sum begins with one of {', '.join(PIXEL_LOSSES)}, as in l1+exact, got {name!r}")
+        return _Sum(PIXEL_LOSSES[pixels](), _loss(metric, study))
     if name in PIXEL_LOSSES:
         return PIXEL_LOSSES[name]()
     return VDPLoss(name, encoding="sRGB-display", pixels_per_degree=study.pixels_per_degree)
@@ -111,14 +130,14 @@ def train(model: str, study: Study, images: Tensor, steps: int, seed: int) -> nn
     ----------
     model
         One of ``PIXEL_LOSSES``, or what :class:`vdp_distill.VDPLoss` takes as its model; two of them with a colon
-        between take turns, the first for a third of the steps.
+        between take turns, the first for a third of the steps; ``l1+exact`` is L1 and a hundredth of the other.
     images
         Clean images, (N, C, H, W) in 0..1.
     seed
         Decides the first weights, the order of the images and their noise, the same for every loss.
     """
     torch.manual_seed(seed)
-    network, losses = study.network(), _losses(model, study)
+    network, taught = study.network(), losses(model, study)
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), study.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -127,7 +146,7 @@ def train(model: str, study: Study, images: Tensor, steps: int, seed: int) -> nn
         clean = images[torch.randint(len(images), (study.batch,), generator=generator)]
         sigma = low + (high - low) * torch.rand(study.batch, 1, 1, 1, generator=generator)
         restored = network(add_noise(clean, sigma, generator))
-        loss = losses[0 if step < steps * FIRST_SHARE else -1]
+        loss = taught[0 if step < steps * FIRST_SHARE else -1]
         value = loss(study.shown(restored), study.shown(clean))
         optimizer.zero_grad()
         value.backward()
@@ -139,4 +158,4 @@ def train(model: str, study: Study, images: Tensor, steps: int, seed: int) -> nn
 def check_models(models: list[str], study: Study) -> None:
     """Refuse an unknown or unfit model before any is trained."""
     for model in models:
-        _losses(model, study)
+        losses(model, study)

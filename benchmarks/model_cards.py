@@ -47,6 +47,7 @@ def release(run: Path, name: str, data: Path, minutes: float) -> None:
     """Copy a run into the zoo, and note what it was trained on."""
     folder = models_folder() / name
     folder.mkdir(exist_ok=True)
+    (folder / "README.md").unlink(missing_ok=True)  # the card of other weights
     for part in RELEASED:
         shutil.copy(run / part, folder / part)
     (folder / "training.json").write_text(json.dumps(training_data(data) | {"minutes": minutes}, indent=1) + "\n")

@@ -16,7 +16,7 @@ import torch
 from benchmarks.denoise import COLUMNS, run
 from benchmarks.denoise_images import digits, photographs, read_idx
 from benchmarks.denoise_judges import judge
-from benchmarks.denoise_training import DIGITS, PHOTOGRAPHS, add_noise, check_models, train
+from benchmarks.denoise_training import DIGITS, METRIC_WEIGHT, PHOTOGRAPHS, add_noise, check_models, losses, train
 from vdp_distill import hdrvdp2
 from vdp_distill.export import export_loss
 
@@ -177,6 +177,15 @@ def test_a_study_writes_its_table_figure_and_pictures(tmp_path):
     assert float(rows[1]["PSNR_dB"]) == pytest.approx(-20 * np.log10(float(rows[1]["noise"])), abs=0.5)
     for picture in ("denoise-photographs.png", "denoise-photographs-pictures.png"):
         assert imageio.imread(path.with_name(picture)).std() > 0
+
+
+def test_a_sum_is_its_parts():
+    test, reference = torch.rand(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0)).unbind(0)
+    alone = [losses(name, PHOTOGRAPHS)[0](test, reference) for name in ("l1", "exact")]
+    (together,) = losses("l1+exact", PHOTOGRAPHS)
+    assert torch.allclose(together(test, reference), alone[0] + METRIC_WEIGHT * alone[1])
+    with pytest.raises(ValueError, match="begins with one of mse, l1"):
+        check_models(["exact+l1"], PHOTOGRAPHS)
 
 
 def test_an_exported_loss_trains_a_network_with_torch_alone(tmp_path):

@@ -228,3 +228,14 @@ def test_large_images_give_the_same_in_tiles_with_and_without_gradient(generator
     assert torch.allclose(tiled_input.grad, whole_input.grad, rtol=1e-8, atol=1e-12)
     with torch.no_grad():
         assert torch.allclose(hdrvdp2(test, reference, **options).Q, whole.Q, rtol=1e-11)
+
+
+def test_what_was_validated_in_inference_mode_can_train():
+    reference = torch.rand(1, 3, 45, 51, generator=torch.Generator().manual_seed(0))
+    test = (reference + 0.02).clamp(0, 1)
+    metric = HDRVDP2(encoding="sRGB-display", pixels_per_degree=33.0)
+    with torch.inference_mode():
+        metric(test, reference)
+    test.requires_grad_()
+    metric(test, reference).C_max.sum().backward()
+    assert bool(test.grad.isfinite().all())

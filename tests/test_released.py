@@ -38,8 +38,8 @@ def test_it_predicts_what_the_metric_predicts(name):
     # What nobody sees is not judged.
     apart = torch.cat([(ours.C_max / theirs.C_max).log10() for theirs, ours in found if theirs.C_max > 1e-2])
     quality = torch.cat([ours.Q - theirs.Q for theirs, ours in found])
-    # A little over the RMSE that benchmarks/results/surrogates.csv states for the weaker model.
-    assert len(apart) >= 4 and apart.square().mean().sqrt() < 0.45 and quality.square().mean().sqrt() < 3
+    # A little over the RMSE that benchmarks/results/surrogates.csv states for the weakest model.
+    assert len(apart) >= 4 and apart.square().mean().sqrt() < 0.45 and quality.square().mean().sqrt() < 5
 
 
 @EACH

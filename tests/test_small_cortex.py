@@ -130,3 +130,44 @@ def test_out_of_domain_is_said_once_or_refused():
 def test_a_wrong_shape_is_refused(field):
     with pytest.raises(ValueError, match=field):
         CortexConfig(**{field: 0})
+
+
+@ALL
+def test_float64_arrays_are_taken_as_the_metric_takes_them(config):
+    test, reference = (image[0].permute(1, 2, 0).numpy() for image in pair(40, 44))
+    network = zoo.NETWORKS[config.kind][1](config)
+    found = zoo.METRICS[type(network)](network, **VIEWING)(test, reference)
+    assert found.P_map.shape == (40, 44) and float(found.C_max) > 0
+
+
+@ALL
+def test_a_black_reference_is_dark_and_no_error(config):
+    light = torch.zeros(2, 1, 40, 40, dtype=torch.float64)
+    light[1] = 50
+    found = metric(config, encoding="luminance", check_values=False)(light + 1, light)
+    assert bool(found.C_map.isfinite().all()) and float(found.C_max[0]) >= 0
+
+
+@ALL
+def test_what_was_validated_in_inference_mode_can_train(config):
+    test, reference = pair(44, 52)
+    network = metric(config)
+    with torch.inference_mode():
+        network(test, reference)
+    test.requires_grad_()
+    network(test, reference).C_max.sum().backward()
+    assert bool(test.grad.isfinite().all())
+
+
+@ALL
+def test_a_dark_half_is_no_image_of_code_values(config):
+    light = torch.full((1, 3, 1200, 200), 100.0, dtype=torch.float64)
+    light[:, :, :600] = 0.5  # rows that alone would look like code values
+    found = metric(config, encoding="rgb-bt.709")(1.01 * light, light)
+    assert bool(found.C_map.isfinite().all())
+
+
+def test_blocks_have_no_retina():
+    with pytest.raises(ValueError, match="gives no retina"):
+        network = metric(SWIFT)
+        network.retina(Pair(*pair(40, 40)), network.settings)

@@ -6,6 +6,7 @@ to it. Without this package: ``torch.export.load("loss.pt2").module()(test, refe
 """
 
 import copy
+import itertools
 import json
 import math
 from pathlib import Path
@@ -49,7 +50,8 @@ def export_loss(
 ) -> Path:
     """Write a loss as a .pt2 program, after its values and gradients were compared with the module's.
 
-    With a name that ends in ``.onnx``: as an ONNX model, of which the values are compared under onnxruntime.
+    With a name that ends in ``.onnx``: as an ONNX model, which gives a value for each pair whatever the reduction, and
+    whose values are compared under onnxruntime.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def export_loss(
 def _export_onnx(loss: VDPLoss, out: Path, channels: int, height: int, width: int, tolerance: float) -> Path:
     from vdp_distill.onnx_export import write_onnx
 
-    loss = copy.deepcopy(loss)
+    loss = copy.deepcopy(loss).cpu()
     loss.reduction = "none"
     samples = [_sample(loss, batch, channels, height, width, seed=batch) for batch in (2, 1, 3)]
     loss(*samples[0][:2], pixels_per_degree=samples[0][2])  # makes filters and tables, which then are constants
@@ -174,7 +176,7 @@ def _sample(loss: VDPLoss, batch: int, channels: int, height: int, width: int, s
     low, high = (0.2, 0.8) if _takes_codes(loss) else (20.0, 80.0)
     reference = low + (high - low) * torch.rand(batch, channels, height, width, generator=generator)
     test = reference + (high - low) * 0.1 * torch.randn(reference.shape, generator=generator)
-    device = next(iter(loss.buffers()), reference).device
+    device = next(itertools.chain(loss.parameters(), loss.buffers()), reference).device
     return test.to(device), reference.to(device), torch.linspace(25, 60, batch + 1)[1:].to(device)
 
 

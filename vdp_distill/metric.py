@@ -86,7 +86,8 @@ class HDRVDP2(nn.Module):
         if key not in self.geometries:
             while len(self.geometries) >= SIZES_REMEMBERED:
                 del self.geometries[next(iter(self.geometries))]
-            self.geometries[key] = Geometry(height, width, like)
+            with torch.inference_mode(False):  # what is remembered must serve a training later
+                self.geometries[key] = Geometry(height, width, like)
         return self.geometries[key]
 
     def settings_for(self, **overrides) -> Settings:

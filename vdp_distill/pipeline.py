@@ -90,7 +90,7 @@ class Geometry(nn.Module):
         if scalar is None:
             return optics.eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * self.canvas, parameters)
         if self.transfer_ppd != (scalar, parameters):
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():
                 self.transfer = optics.eye_mtf(scalar * self.canvas, parameters)[None, None]
             self.transfer_ppd = (scalar, parameters)
         return self.transfer
@@ -270,4 +270,5 @@ def full_precision(device: torch.device) -> Iterator[None]:
 @lru_cache(maxsize=16)
 def response_tables(peak_sensitivity: float, parameters: Parameters, device: torch.device) -> Tensor:
     """:func:`vdp_distill.adaptation.response_tables` as a float64 tensor, made once."""
-    return torch.tensor(adaptation.response_tables(peak_sensitivity, parameters), device=device)
+    with torch.inference_mode(False):
+        return torch.tensor(adaptation.response_tables(peak_sensitivity, parameters), device=device)

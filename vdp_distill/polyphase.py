@@ -119,4 +119,5 @@ def _block_index(shape: tuple[int, ...], keep_every: int) -> Tensor:
         for j, column in enumerate(kept):
             spread[:, i, j, :, row : row + length, column : column + length] = numbers
     cells = spread.reshape(-1, inputs, reach, BLOCK, reach, BLOCK).transpose(0, 1, 3, 5, 2, 4)
-    return torch.from_numpy(cells.reshape(-1, inputs * BLOCK**2, reach, reach).copy())
+    with torch.inference_mode(False):
+        return torch.from_numpy(cells.reshape(-1, inputs * BLOCK**2, reach, reach).copy())

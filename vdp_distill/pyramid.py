@@ -202,7 +202,8 @@ def _polyphase_even_input(taps: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _constant(make, *key, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(make(*key), dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(False):
+        return torch.tensor(make(*key), dtype=dtype, device=device).contiguous(memory_format=torch.channels_last)
 
 
 def _on(like: Tensor, make, *key) -> Tensor:

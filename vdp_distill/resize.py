@@ -50,7 +50,8 @@ def resize_matrix(length_in: int, length_out: int) -> np.ndarray:
 
 @lru_cache(maxsize=128)
 def _dense(length_in: int, length_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(resize_matrix(length_in, length_out), dtype=dtype, device=device)
+    with torch.inference_mode(False):  # what is remembered must serve a training later
+        return torch.tensor(resize_matrix(length_in, length_out), dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=256)
@@ -64,7 +65,8 @@ def _diagonal_blocks(
     for rows in np.split(matrix, range(BLOCK, len(matrix), BLOCK)):
         seen = np.nonzero(rows.any(axis=0))[0]
         columns = slice(int(seen[0]), int(seen[-1]) + 1)
-        blocks.append((columns, torch.tensor(rows[:, columns], dtype=dtype, device=device)))
+        with torch.inference_mode(False):
+            blocks.append((columns, torch.tensor(rows[:, columns], dtype=dtype, device=device)))
     return blocks
 
 

@@ -13,7 +13,17 @@ from vdp_distill import checks, receptors
 from vdp_distill.display import ENCODING_DISPLAYS, Display, load_display
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["ENCODINGS", "ENGINES", "Settings", "to_light", "surround_of", "pixels_per_degree_of", "matrix_of"]
+__all__ = [
+    "ENCODINGS",
+    "ENGINES",
+    "Settings",
+    "check_image",
+    "light_of",
+    "matrix_of",
+    "pixels_per_degree_of",
+    "surround_of",
+    "to_light",
+]
 
 ENCODINGS = ("luminance", "luma-display", "sRGB-display", "rgb-bt.709", "XYZ", "generic")
 """What the numbers of an image mean, as the original metric names them; required, never guessed."""
@@ -147,26 +157,37 @@ def _plain(value):
     return str(value) if isinstance(value, Path) else value
 
 
-def to_light(image: Tensor, settings: Settings, name: str) -> Tensor:
-    """Light of an image in cd/m2, (N, C, H, W), checked.
+def check_image(image: Tensor, settings: Settings, name: str) -> None:
+    """Refuse an image that is not what its encoding or display says.
 
     Raises
     ------
     ValueError
         For a wrong number of channels, a wrong range, NaN or infinity.
     """
-    display, extend = settings.code_display(), settings.out_of_range == "extend"
+    display, reads = settings.code_display(), settings.check_values and settings.out_of_range != "extend"
     if display is not None and display.curve != "linear":
         grey = display.primaries == "grey"
         allowed = (1,) if settings.encoding == "luma-display" else (1, 3) if grey else (3,)
         checks.check_channels(image, allowed, settings.encoding or display.colorspace)
-        if settings.check_values and not extend:
+        if reads:
             checks.check_codes(image, name)
-        return in_tiles(lambda code: display.light(code, extend), image)
+        return
     encoding = settings.encoding or display.colorspace
     checks.check_channels(image, _light_channels(settings, display), encoding)
-    if settings.check_values and not extend:
+    if reads:
         checks.check_light(image, name, encoding, may_be_negative=settings.encoding == "XYZ")
+
+
+def to_light(image: Tensor, settings: Settings, name: str) -> Tensor:
+    """Light of an image in cd/m2, (N, C, H, W), after :func:`check_image`."""
+    check_image(image, settings, name)
+    return light_of(image, settings)
+
+
+def light_of(image: Tensor, settings: Settings) -> Tensor:
+    """Light of an image in cd/m2, (N, C, H, W), unchecked."""
+    display, extend = settings.code_display(), settings.out_of_range == "extend"
     if display is not None:
         return in_tiles(lambda light: display.light(light, extend), image)
     if settings.encoding == "XYZ":

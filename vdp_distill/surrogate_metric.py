@@ -3,17 +3,17 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import checks, pipeline
+from vdp_distill import pipeline
+from vdp_distill.display import Display
 from vdp_distill.metric import HDRVDP2, Result
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, Retina
-from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
+from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
 from vdp_distill.surrogates.paper import Chain
@@ -143,6 +143,14 @@ class SmallVDP(SurrogateVDP):
         super().__init__(network, name, **settings)
         self.strict, self.warned = strict, set()
 
+    def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
+        """In the precision of the weights, after the images were checked whole: tiles and samples of them mislead."""
+        dtype = next(self.network.parameters()).dtype
+        images = Pair(test.to(dtype), reference.to(dtype))
+        for name, image in zip(Pair._fields, images, strict=True):
+            check_image(image, settings, name)
+        return super()._predict(*images, settings)
+
     def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
         """What the small cortex sees of a pair; no retina is kept."""
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
@@ -167,19 +175,18 @@ class SmallVDP(SurrogateVDP):
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         weight = shares.luminance[:, :, None, None]
 
-        def plane(image, weight, name):
-            return grey.mix(to_light(image, settings, name), weight)
+        def plane(image, weight):
+            return grey.mix(light_of(image, settings), weight)
 
-        images = {"test": test, "reference": reference}
-        planes = (in_tiles(partial(plane, name=name), image, weight) for name, image in images.items())
-        return Pair(*planes), shares, surround_of(settings, sample)
+        planes = Pair(*(in_tiles(plane, image, weight) for image in (test, reference)))
+        return planes, shares, surround_of(settings, sample)
 
     def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
         """Light of some pixels of the reference, or of all where the surround is their mean."""
         surround = settings.surround_l
         takes_mean = not isinstance(surround, Tensor) and np.ndim(surround) == 0 and surround == -1
         sample = reference if takes_mean else reference[..., ::SAMPLE_EVERY, ::SAMPLE_EVERY]
-        return to_light(sample, settings, "reference")
+        return light_of(sample, settings)
 
     def _matrix(self, light_cdm2: Tensor, settings: Settings) -> Tensor:
         channels = light_cdm2.shape[1]
@@ -238,22 +245,31 @@ class SwiftVDP(SmallVDP):
         seen = self.network.look(images, to_luminance, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
+    def retina(self, lights: Pair, settings: Settings) -> Pair:
+        """Blocks have none."""
+        raise ValueError(f"{self.name} looks at blocks and gives no retina; use 'exact' or 'vdp-cortex-v1'")
+
     def _luminance_of(self, images: Pair, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
-        """What makes luminance of pixels, after the images are checked."""
+        """What makes luminance of pixels."""
         display = settings.code_display()
         fitted = light_polynomial(display) if display is not None else None
-        if fitted is None or images.reference.shape[1] != display.channels or not self._within(images, settings):
-            return lambda pixels, weight: grey.mix(to_light(pixels, settings, "an image"), weight)
-        return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
+        if fitted is None or images.reference.shape[1] != display.channels:
+            return lambda pixels, weight: grey.mix(light_of(pixels, settings), weight)
+        if self._within(images, settings):
+            return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
+        return lambda codes, weight: grey.mix(_with_tails(codes, fitted, display), weight)
 
     def _within(self, images: Pair, settings: Settings) -> bool:
-        """Whether all code values lie in 0..1, where the polynomial holds; refused where they must."""
-        if settings.out_of_range != "extend":
-            if settings.check_values:
-                for name, image in zip(Pair._fields, images, strict=True):
-                    checks.check_codes(image, name)
-            return True
+        """Whether all code values are known to lie in 0..1, where the polynomial holds."""
         if torch.compiler.is_compiling():
             return False
+        if settings.out_of_range != "extend" and settings.check_values:
+            return True
         ends = torch.stack([torch.stack(image.detach().aminmax()) for image in images])
         return bool((ends >= 0).all() and (ends <= 1).all())
+
+
+def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:
+    """The polynomial in 0..1, continued as the display's curve is."""
+    inside = codes.clamp(0, 1)
+    return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside, extend=True)

@@ -4,8 +4,10 @@ What is known of a block is kept at its corners, where the windows of the filter
 more than there are blocks.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -109,13 +111,19 @@ def sharp_share(pixels_per_degree: Tensor) -> Tensor:
 
 def sharp_taps(pixels_per_degree: Tensor) -> Tensor:
     """The short separable filter nearest to what the optics do to the finer detail, (N, REACH + 1), its sum 1."""
-    frequency = WIDE_BELOW + (0.5 - WIDE_BELOW) * torch.arange(1, NODES + 1, dtype=torch.float64) / NODES
-    frequency = frequency.to(pixels_per_degree.device)
-    waves = torch.stack([2 * (2 * torch.pi * reach * frequency).cos() - 2 for reach in range(1, REACH + 1)], dim=1)
     degree = pixels_per_degree.double()
+    frequency, inverse = (degree.new_tensor(part) for part in _fit())
     goal = eye_mtf(degree[:, None] * frequency) / sharp_share(degree)[:, None] - 1
-    sides = goal @ torch.linalg.pinv(waves).mT
+    sides = goal @ inverse.mT
     return torch.cat([1 - 2 * sides.sum(dim=1, keepdim=True), sides], dim=1).to(pixels_per_degree.dtype)
+
+
+@lru_cache(maxsize=1)
+def _fit() -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies of the fit in cycles a pixel, and what makes taps (REACH,) of a transfer less 1 at them."""
+    frequency = WIDE_BELOW + (0.5 - WIDE_BELOW) * np.arange(1, NODES + 1) / NODES
+    waves = 2 * np.cos(2 * np.pi * np.arange(1, REACH + 1) * frequency[:, None]) - 2
+    return frequency, np.linalg.pinv(waves)
 
 
 def between(plane: Tensor, step: int, size: tuple[int, int]) -> Tensor:

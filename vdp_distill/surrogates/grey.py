@@ -8,7 +8,6 @@ Nothing here is trained. Light scatter is the metric's own filter, or, with ``sc
 image and the rest at half resolution. Sources as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
 """
 
-import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,9 +30,6 @@ NODES = 33
 FREQUENCIES = 64
 PEAK_SENSITIVITY = 2.4
 """log10 of the peak contrast sensitivity that the networks are trained with."""
-
-LEAST_STEP = 1e-6
-"""JND between nodes of the response's table where it is flat."""
 
 
 class Shares(NamedTuple):
@@ -61,7 +57,8 @@ def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
     """
     luminance = (matrix[..., 0] + matrix[..., 1]).expand(reference_cdm2.shape[0], -1)
     with torch.no_grad():
-        mean = reference_cdm2.mean(dim=(2, 3))[:, None] @ matrix
+        dark = DEFAULT_PARAMETERS.light_range_cdm2[0]
+        mean = reference_cdm2.mean(dim=(2, 3)).clamp(min=dark)[:, None] @ matrix
         mean_luminance = mean[..., 0] + mean[..., 1]
         receptors = mean[:, 0, [0, 1, 3]] / mean_luminance
     return Shares(luminance, receptors, mean_luminance[:, 0])
@@ -136,12 +133,6 @@ class Curve:
         index = node.long() + row
         return look_up(self.table, index) + (position - node) * look_up(self.steps, index)
 
-    def slope(self, luminance: Tensor) -> Tensor:
-        """Its derivative in JND for each cd/m2; nothing flows back through the table."""
-        _, node = self._node(luminance)
-        step = look_up(self.steps, node.long() + self.row).clamp(min=LEAST_STEP)
-        return step * (self.per_decade / math.log(10)) / luminance
-
     def _node(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
         position = (luminance.clamp(10**self.low, 10**self.high).log10() - self.low) * self.per_decade
         return position, position.detach().floor().clamp(0, self.count - 2)
@@ -183,7 +174,7 @@ def _rest(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
 
 def _made_once(make, pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
     """A transfer function, remembered where it is one for all images."""
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # what is remembered must serve a training later
         if pixels_per_degree.numel() > 1 or torch.compiler.is_compiling():
             return make(pixels_per_degree, height, width)
         return _remembered(
