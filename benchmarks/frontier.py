@@ -52,7 +52,7 @@ def plot(found: dict[str, tuple[float, float]], machines: dict[str, dict], path:
     axes.annotate("exact, float32", (1, 0), rotation=90, **place)
     axes.set_ylabel("error of log10 C_max on unseen photographs")
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", fontsize=8)
     figure.savefig(path, dpi=100)
 
 

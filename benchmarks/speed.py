@@ -133,12 +133,13 @@ def plot(rows: list[dict], path: Path) -> None:
     for axes, direction in zip(figure.subplots(1, 2, sharey=True), ("forward", "forward+backward"), strict=True):
         for name in dict.fromkeys(row["side"] for row in rows):
             chosen = [row for row in rows if row["side"] == name and row["direction"] == direction]
+            chosen.sort(key=lambda row: int(row["height"]) * int(row["width"]))
             pixels = [int(row["height"]) * int(row["width"]) for row in chosen]
             axes.loglog(pixels, [float(row["times_exact_float32"]) for row in chosen], "o-", label=name)
         axes.set(title=direction, xlabel="pixels")
         axes.grid(alpha=0.3, which="both")
     figure.axes[0].set_ylabel("time / time of exact float32")
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=120)
 
 
