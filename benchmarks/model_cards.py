@@ -36,6 +36,9 @@ ABOUT = {
     "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
     "milliseconds.",
 }
+UNSEEN = {"zoo-v2": "Motion blur and demosaicing were not in its training."}
+"""What a set leaves out, for the models that were trained on it to be judged on."""
+
 START = {
     "cortex": "the metric's own filters",
     "fast": "the metric's own filters",
@@ -156,7 +159,7 @@ def card(name: str) -> str:
         set=training["recipe"],
         samples=training["samples"],
         start=START[kind],
-        judged=textwrap.fill(judged_on(name), 120),
+        judged=textwrap.fill(f"{judged_on(name)} {UNSEEN.get(training['recipe'], '')}".strip(), 120),
         minutes=training["minutes"],
         recipe=f"vdp-{kind}",
     )
