@@ -260,3 +260,10 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
         writer.add({"samples/index": np.arange(1)})
         writer.finish({})
     assert not list(tmp_path.rglob("*"))
+
+
+def test_words_and_headers_are_no_fields(folder):
+    with pytest.raises(ValueError, match=r"holds words.*\.text\('samples/distortion'\)"):
+        ShardDataset(folder, ["P_map", "samples/distortion"])
+    with pytest.raises(ValueError, match="no field 'header/"):
+        ShardDataset(folder, ["header/recipe"])

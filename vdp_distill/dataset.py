@@ -88,8 +88,14 @@ class ShardDataset(Dataset):
         stored = [path for path in shard.paths if path.split("/")[0] not in HIDDEN and not shard.is_text(path)]
         if fields is None:
             return (*LIGHT, *(path for path in stored if not path.startswith("samples/") or path == "samples/index"))
-        known = {*LIGHT, *shard.paths, *shard.computable()}
+        fields_stored = [path for path in shard.paths if not path.startswith("header/")]
+        words = [path for path in fields_stored if shard.is_text(path)]
+        known = {*LIGHT, *fields_stored, *shard.computable()}
         for field in fields:
+            if field in words:
+                raise ValueError(
+                    f"{self.folder} holds words in {field!r}, not numbers; read them with .text({field!r})"
+                )
             if field not in known:
                 near = get_close_matches(field, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join((*LIGHT, *stored))}"

@@ -55,9 +55,7 @@ def released() -> list[Released]:
     >>> [model.numbers for model in released() if model.name == "people-v1"]
     [6]
     """
-    surrogates = {
-        name: "surrogate of the metric; for compare, jnd, benchmark, export and VDPLoss" for name in zoo.names()
-    }
+    surrogates = dict.fromkeys(zoo.names(), SURROGATE)
     criteria = {name: "criterion of people; for compare and jnd" for name in criterion_names()}
     networks = {
         name: "share of people who see a difference, a network; for vdp_distill.jnd.model" for name in jnd_model.names()

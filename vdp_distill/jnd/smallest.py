@@ -149,5 +149,7 @@ class _Viewing(NamedTuple):
 
 def _settings(display, pixels_per_degree: float | None) -> _Viewing:
     display = FITTED_DISPLAY if display is None else load_display(display)
-    ppd = pixels_per_degree or display.geometry_pixels_per_degree() or DEFAULT_PPD
+    ppd = pixels_per_degree
+    if ppd is None:
+        ppd = display.geometry_pixels_per_degree() or DEFAULT_PPD
     return _Viewing({"display": display, "pixels_per_degree": ppd}, ppd)
