@@ -12,13 +12,18 @@ from vdp_distill import VDPLoss
 from vdp_distill.export import export_loss
 
 
+@pytest.fixture(scope="module", params=["vdp-fast-v1", "vdp-swift-v1"])
+def model(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
+def path(tmp_path_factory, model):
     out = tmp_path_factory.mktemp("onnx") / "loss.onnx"
-    return export_loss("vdp-fast-v1", out, height=34, width=40, encoding="sRGB-display")
+    return export_loss(model, out, height=34, width=40, encoding="sRGB-display")
 
 
-def test_values_are_the_modules(path):
+def test_values_are_the_modules(path, model):
     generator = torch.Generator().manual_seed(5)
     reference = 0.1 + 0.8 * torch.rand(5, 3, 34, 40, generator=generator)
     test = reference + 0.01 * torch.randn(reference.shape, generator=generator)
@@ -26,7 +31,7 @@ def test_values_are_the_modules(path):
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = {"test": test.numpy(), "reference": reference.numpy(), "pixels_per_degree": degree.numpy()}
     (found,) = session.run(["loss"], inputs)
-    loss = VDPLoss("vdp-fast-v1", encoding="sRGB-display", pixels_per_degree=30, reduction="none")
+    loss = VDPLoss(model, encoding="sRGB-display", pixels_per_degree=30, reduction="none")
     expected = loss(test, reference, pixels_per_degree=degree).detach()
     # float32 on another runtime, whose transforms and powers round otherwise.
     assert torch.allclose(torch.from_numpy(found), expected, rtol=1e-3)
@@ -41,10 +46,10 @@ def test_identical_images_give_zero(path):
     assert found.tolist() == [0.0]
 
 
-def test_the_file_says_what_it_was_made_for(path):
+def test_the_file_says_what_it_was_made_for(path, model):
     (entry,) = (entry for entry in onnx.load(str(path)).metadata_props if entry.key == "vdp_distill")
     record = json.loads(entry.value)
-    assert (record["model"], record["height"], record["width"]) == ("vdp-fast-v1", 34, 40)
+    assert (record["model"], record["height"], record["width"]) == (model, 34, 40)
     assert record["range"] == "code values in 0..1"
 
 

@@ -272,4 +272,4 @@ class SwiftVDP(SmallVDP):
 def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:
     """The polynomial in 0..1, continued as the display's curve is."""
     inside = codes.clamp(0, 1)
-    return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside, extend=True)
+    return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside)
