@@ -255,3 +255,15 @@ def test_no_gradient_from_another_program(images):
 
 def test_exact_and_metric_are_one(images):
     assert isinstance(VDPLoss(**VIEWING).metric, HDRVDP2)
+
+
+@pytest.mark.parametrize("model", ["exact", "trained"])
+def test_a_compiled_step_runs_the_loss_as_it_is_written(model, images, trained):
+    loss = VDPLoss(**VIEWING, **({} if model == "exact" else {"model": trained}))
+
+    def step(test, reference):
+        return loss(0.9 * test, reference)
+
+    compiled = torch.compile(step, backend="eager")
+    assert float(compiled(*images)) == float(step(*images))
+    torch.testing.assert_close(gradient(compiled, *images), gradient(step, *images), rtol=0, atol=0)

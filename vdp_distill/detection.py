@@ -82,10 +82,9 @@ def changed_light(test_cdm2: Tensor, reference_cdm2: Tensor, parameters: Paramet
 
 def quality_weights(frequency_cpd: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:
     """Weight of a band in the quality correlate: linear between the rows of its table, ends held."""
-    rows = np.array(parameters.quality_frequency_cpd)[::-1]
-    values = np.array(parameters.quality_weight)[::-1]
+    rows, values = parameters.quality_frequency_cpd[::-1], parameters.quality_weight[::-1]
     frequency = frequency_cpd.clamp(rows[0], rows[-1])
-    weight = torch.full_like(frequency, values[0])
+    weight = torch.full_like(frequency, float(values[0]))
     for row in range(len(rows) - 1):
         share = ((frequency - rows[row]) / (rows[row + 1] - rows[row])).clamp(0, 1)
         weight = weight + share * (values[row + 1] - values[row])

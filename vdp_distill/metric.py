@@ -94,6 +94,7 @@ class HDRVDP2(nn.Module):
         """The settings of a call."""
         return self.settings.override(**overrides) if overrides else self.settings
 
+    @torch.compiler.disable  # traced by torch.compile it is no faster, and takes minutes to compile
     def forward(self, test, reference, **overrides) -> Result:
         """Predict for a pair or a batch of pairs; see :func:`hdrvdp2`."""
         settings = self.settings_for(**overrides)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vdp_distill import sp3_filters
+from vdp_distill.convolution import convolve
 
 __all__ = [
     "pyramid_height",
@@ -136,7 +137,7 @@ def correlate(image: Tensor, taps: np.ndarray, keep_every: int = 1) -> Tensor:
     kernel = _on(image, _polyphase, taps.tobytes(), taps.shape, keep_every)
     padded = functional.pad(image, (reach,) * 4, mode="reflect")
     blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
-    kept = from_blocks(functional.conv2d(blocks, kernel), BLOCK // keep_every)
+    kept = from_blocks(convolve(blocks, kernel), BLOCK // keep_every)
     return kept[..., : -(-height // keep_every), : -(-width // keep_every)]
 
 
@@ -151,7 +152,7 @@ def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     padded = low.index_select(-2, rows).index_select(-1, columns)
     blocks = to_blocks(padded, -(-size[0] // BLOCK), -(-size[1] // BLOCK), kernel.shape[-1], BLOCK // 2)
-    return from_blocks(functional.conv2d(blocks, kernel), BLOCK)[..., : size[0], : size[1]]
+    return from_blocks(convolve(blocks, kernel), BLOCK)[..., : size[0], : size[1]]
 
 
 def mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:

@@ -63,6 +63,7 @@ class SurrogateVDP(HDRVDP2):
                 raise ValueError(f"{self.name} was trained with {name}={value!r} and takes no other; use model='exact'")
         return settings
 
+    @torch.compiler.disable  # as HDRVDP2
     def forward(self, test, reference, **overrides) -> Result:
         """Predict for a pair or a batch of pairs; see :func:`vdp_distill.hdrvdp2`."""
         result = super().forward(test, reference, **overrides)

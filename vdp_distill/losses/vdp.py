@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vdp_distill import checks, detection, pipeline, zoo
 from vdp_distill.losses.contract import REDUCTIONS, as_tensors, chosen
 from vdp_distill.metric import HDRVDP2
-from vdp_distill.settings import Settings
+from vdp_distill.settings import Settings, matrix_of
 
 __all__ = ["Audit", "POOLS", "VDPLoss"]
 
@@ -116,6 +116,7 @@ class VDPLoss(nn.Module):
         self.audit_every, self.calls = audit_every, 0
         self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
 
+    @torch.compiler.disable  # as the metrics themselves
     def forward(self, test: Tensor, reference: Tensor, **overrides) -> Tensor:
         """The loss of a batch of pairs.
 
@@ -182,7 +183,8 @@ def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:
     display = settings.code_display()
     is_light = display is None or display.curve == "linear"
     is_grey = settings.encoding == "luminance" or (display is not None and display.primaries == "grey")
-    return (0.0, math.inf if is_light else 1.0), (1,) if is_grey else (3,)
+    channels = matrix_of(settings, 0).shape[-2] if settings.encoding == "generic" else 1 if is_grey else 3
+    return (0.0, math.inf if is_light else 1.0), (channels,)
 
 
 def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:
