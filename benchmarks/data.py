@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from benchmarks.machine import RESULTS, describe, machine_name, versions
 from vdp_distill.dataset import ShardDataset
@@ -36,6 +36,7 @@ PAPER = Path(__file__).parents[1] / "data_gen" / "recipes" / "paper-300k.toml"
 SET_OF_PAPER = 300_000
 INPUTS = ("inputs/test", "inputs/reference", "P_map")
 PER_SHARD = 128
+BATCH = 64
 
 
 def recipes() -> dict[str, str]:
@@ -92,11 +93,15 @@ def read(folder: Path, fields: tuple[str, ...] | None, samples: int) -> dict:
 
 
 def load(folder: Path, workers: int, passes: int = 4) -> dict:
-    """Batches of 64 of inputs and P_map from a shuffling ``DataLoader``; its first batches are not counted."""
+    """Batches of 64 of inputs and P_map from a shuffling ``DataLoader``; its first batches are not counted.
+
+    Workers 0: read in this process. So many batches are left out that every worker has opened most shards.
+    """
     data = ShardDataset(folder, INPUTS)
-    order = torch.utils.data.RandomSampler(data, replacement=True, num_samples=passes * len(data))
-    loader = iter(DataLoader(data, batch_size=64, sampler=order, num_workers=workers, drop_last=True))
-    for _ in range(2 * workers + 1):
+    order = RandomSampler(data, replacement=True, num_samples=passes * len(data))
+    batches = BatchSampler(order, BATCH, drop_last=True)
+    loader = iter(DataLoader(data, sampler=batches, batch_size=None, num_workers=workers))
+    for _ in range(3 * max(1, workers)):
         next(loader)
     start, samples, size = time.perf_counter(), 0, 0
     for batch in loader:
@@ -122,7 +127,8 @@ def measure(images: Path | None, large_set: Path | None, shards: int, scratch: P
     folder = large_set or out
     yield {"what": "read inputs and P_map, shuffled", **read(folder, INPUTS, 2000)}
     yield {"what": "read everything, shuffled", **read(folder, None, 1000)}
-    yield {"what": "load batches of inputs and P_map, shuffled", **load(folder, 2, 1 if large_set else 4)}
+    for workers in (0, 1, 2):
+        yield {"what": "load batches of inputs and P_map, shuffled", **load(folder, workers, 1 if large_set else 4)}
 
 
 def shown(value) -> str:

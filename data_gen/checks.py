@@ -17,6 +17,9 @@ SURROUNDS = ("dark", "mean", "free")
 LONGEST_NAME = 12
 """Of a display, as a shard's column holds it."""
 
+MOST_ENLARGED = 8
+"""Crops are enlarged by at most so much: more shows single pixels."""
+
 
 def check_recipe(recipe) -> None:
     """Refuse a recipe with a value that cannot be.
@@ -108,5 +111,5 @@ def _check_ranges(recipe) -> None:
             raise ValueError(f"{name} must be a rising range of positive numbers, got {[low, high]}")
     if viewing.contrast[0] < 2:
         raise ValueError(f"viewing.contrast must be at least 2, got {viewing.contrast[0]}")
-    if recipe.scenes.zoom[1] > 1 or recipe.aim.P_det[1] >= 1:
-        raise ValueError("scenes.zoom must end at 1 (enlarging makes no detail), and aim.P_det under 1")
+    if recipe.scenes.zoom[1] > MOST_ENLARGED or recipe.aim.P_det[1] >= 1:
+        raise ValueError(f"scenes.zoom must end at {MOST_ENLARGED} at most, and aim.P_det under 1")

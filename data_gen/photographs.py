@@ -191,7 +191,7 @@ class Album:
     def crop(
         self, number: int, size: int, zoom: tuple[float, float], flips: bool, generator: np.random.Generator
     ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-        """A square of a picture, shrunk by a random factor: float32 (size, size, 3), and (top, left, side, turn).
+        """A square of a picture at a random scale: float32 (size, size, 3), and (top, left, side, turn).
 
         Code values in 0..1, or light as in the file; which of the two is :attr:`Source.kind`.
         """
@@ -202,14 +202,16 @@ class Album:
         turn = int(generator.integers(8)) if flips else 0
         square = planes[top : top + side, left : left + side]
         largest = np.iinfo(square.dtype).max if square.dtype.kind == "u" else 1
-        square = _shrunk(square.astype(np.float32) / largest, size)
+        square = _resized(square.astype(np.float32) / largest, size)
         square = np.rot90(square, turn % 4)
         return np.ascontiguousarray(square[:, ::-1] if turn >= 4 else square), (top, left, side, turn)
 
 
-def _shrunk(square: np.ndarray, size: int) -> np.ndarray:
+def _resized(square: np.ndarray, size: int) -> np.ndarray:
     if square.shape[0] == size:
         return square
     planes = torch.from_numpy(np.ascontiguousarray(square.transpose(2, 0, 1)))[None]
-    shrunk = torch.nn.functional.interpolate(planes, (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return shrunk[0].numpy().transpose(1, 2, 0)
+    # Enlarged linearly, a picture would have an edge at each of its own pixels.
+    mode = "bilinear" if square.shape[0] > size else "bicubic"
+    resized = torch.nn.functional.interpolate(planes, (size, size), mode=mode, antialias=True, align_corners=False)
+    return resized.clamp(0, float(square.max()))[0].numpy().transpose(1, 2, 0)

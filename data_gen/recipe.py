@@ -19,7 +19,7 @@ class Scenes:
         Kinds of made scenes (:data:`data_gen.scenes.MADE`) and their relative shares.
     zoom
         Range, log-uniform, of the size in pixels of a crop against that of the picture's own pixels: 0.25 shrinks
-        four times.
+        four times, 4 enlarges as much: what lies out of focus has as little detail.
     flips
         Mirror and turn crops.
     hdr

@@ -1,5 +1,6 @@
 """A chunk comes back as it went in, for this package and for any HDF5 program; one that was damaged does not."""
 
+import os
 import subprocess
 import sys
 
@@ -45,6 +46,27 @@ def test_there_and_back(tmp_path, compression, dtype):
         for row in range(len(rows)):
             np.testing.assert_array_equal(rows[row], values[row])
             assert rows[row].dtype == values.dtype
+
+
+def test_without_positioned_reads(tmp_path, monkeypatch):
+    """Where the system has none, HDF5 fetches the chunk."""
+    path, values = written(tmp_path / "x.h5", values_of("uint16"), "lz4"), values_of("uint16")
+    monkeypatch.delattr(os, "pread")
+    with h5py.File(path) as file:
+        for row, expected in enumerate(values):
+            np.testing.assert_array_equal(Rows(file["x"])[row], expected)
+
+
+@pytest.mark.parametrize("has_pread", [True, False])
+def test_a_chunk_that_was_never_written_is_not_read(tmp_path, monkeypatch, has_pread):
+    if not has_pread:
+        monkeypatch.delattr(os, "pread")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        write_row(create_field(file, "x", (2, 3, 8, 8), "uint16", "lz4"), 0, np.ones((3, 8, 8), "uint16"), "lz4")
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert (Rows(file["x"])[0] == 1).all()
+        with pytest.raises(ValueError, match="sample 1 is damaged"):
+            Rows(file["x"])[1]
 
 
 THEIR_SIDE = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from small_sets import EVERY_STAGE, make, small_recipe, targets
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from vdp_distill import dataset, shards
 from vdp_distill.dataset import ShardDataset
@@ -111,6 +111,41 @@ def test_a_batch_holds_what_its_samples_hold(folder):
     assert data.__getitems__([]) == []
     with pytest.raises(IndexError, match="sample 20 of 20"):
         data.__getitems__([1, 20])
+
+
+def test_a_batch_is_its_samples_together(folder, tmp_path):
+    """Stored fields, and those that are computed from the inputs."""
+    make(small_recipe(targets=targets(store="inputs")), tmp_path / "inputs")
+    lean, full = ShardDataset(tmp_path / "inputs", ["P_det", "samples/index"]), ShardDataset(folder)
+    for data in (lean, full):
+        batch = data[[12, 3, -1]]
+        assert list(batch) == list(data.fields)
+        for place, index in enumerate((12, 3, 19)):
+            assert all(torch.equal(batch[name][place], value) for name, value in data[index].items())
+    sampler = BatchSampler(range(20), 8, drop_last=False)
+    loader = DataLoader(full, sampler=sampler, batch_size=None)
+    assert torch.cat([batch["samples/index"] for batch in loader]).tolist() == list(range(20))
+    with pytest.raises(ValueError, match="at least one sample, got none"):
+        full.batch([])
+
+
+def test_samples_are_what_hdf5_itself_reads(folder, tmp_path):
+    """The same values through HDF5's own filters and plain NumPy: a float16 sum of products, or codes over 65535."""
+    maps = ("P_map", "C_map", "gradient")
+    make(small_recipe(targets=targets(stages=EVERY_STAGE, maps=maps, compression="gzip")), tmp_path / "gzip")
+    data, asked = ShardDataset(folder, [*PLAIN, "C_map"]), [13, 2, 19, 7, 0]
+    batch = data.batch(asked)
+    for place, index in enumerate(asked):
+        with h5py.File(shards.shard_paths(tmp_path / "gzip")[index // 8], locking=False) as file:
+            for name in PLAIN:
+                codes = file[name][index % 8].astype(np.float32)
+                np.testing.assert_array_equal(batch[name][place].numpy(), codes / np.float32(65535))
+            shift, scale = file["scaling/C_map"][index % 8]
+            plain = file["C_map"][index % 8].astype(np.float32) * scale + shift
+        np.testing.assert_array_equal(batch["C_map"][place].numpy(), plain)
+
+
+PLAIN = ("inputs/test", "inputs/reference")
 
 
 def test_a_batch_opens_each_shard_once(folder, monkeypatch):

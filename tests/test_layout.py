@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"parameters", "tiles", "power", "resize", "fourier", "sp3_filters"}
+SHARED = {"parameters", "tiles", "power", "resize", "fourier", "sp3_filters", "convolution"}
 STAGE_FILES = ("optics", "receptors", "adaptation", "pyramid", "csf", "masking", "detection")
 TOP_LEVEL = {"vdp_distill", "data_gen", "models", "benchmarks", "tests"}
 

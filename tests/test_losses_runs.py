@@ -1,10 +1,10 @@
-"""What the trainers of loss networks share: recipes, the folder of a run, logs and cards."""
+"""What the trainers of loss networks share: recipes, logs and cards."""
 
 from dataclasses import dataclass, field
 
 import pytest
 
-from vdp_distill.losses.runs import RunRecipe, check_positive, claim, write_card, write_log
+from vdp_distill.losses.runs import RunRecipe, check_positive, write_card, write_log
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,6 @@ def test_a_wrong_recipe(tmp_path, text, message):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(ValueError, match=message):
         Recipe.read(tmp_path / "r.toml")
-
-
-def test_a_folder_belongs_to_one_run(tmp_path):
-    out = tmp_path / "run"
-    claim(out, Recipe(), resume=False)
-    claim(out, Recipe(), resume=True)
-    with pytest.raises(ValueError, match="already holds a training run; go on with it by --resume"):
-        claim(out, Recipe(), resume=False)
-    with pytest.raises(ValueError, match="holds a run of another recipe; resume with .*recipe.toml"):
-        claim(out, Recipe(training=Training(steps=11)), resume=True)
-    assert Recipe.read(out / "recipe.toml") == Recipe()
 
 
 def test_a_log_keeps_its_columns_in_order(tmp_path):

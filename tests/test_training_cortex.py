@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from vdp_distill import HDRVDP2
+from vdp_distill import HDRVDP2, distill, zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates.cortex import CortexConfig, Seen
 from vdp_distill.surrogates.vision import SmallVision
 from vdp_distill.training.cortex import CortexTask
-from vdp_distill.training.recipe import Training
+from vdp_distill.training.recipe import Recipe, Training, read_recipe
 
 PPD = 30.0
 
@@ -74,3 +74,34 @@ def test_taps_and_gains_have_their_own_rates():
     groups = CortexTask(CortexConfig()).parameter_groups(SmallVision(CortexConfig()), Training(learning_rate=1e-3))
     assert [group["lr"] for group in groups] == [1e-3, 25e-3]
     assert sum(len(group["params"]) for group in groups) == len(list(SmallVision(CortexConfig()).parameters()))
+
+
+class Samples(torch.utils.data.Dataset):
+    """A batch, sample by sample."""
+
+    def __init__(self, batch):
+        self.batch = batch | {"samples/index": torch.arange(len(batch["Q"]))}
+
+    def __len__(self):
+        return len(self.batch["Q"])
+
+    def __getitem__(self, number):
+        return {name: values[number] for name, values in self.batch.items()}
+
+
+def test_a_training_starts_from_a_released_model(exact, tmp_path):
+    sets = {"train": Samples(exact[0]), "val": Samples(exact[0])}
+    released = read_recipe(zoo.model_folder("vdp-swift-v1") / "recipe.toml")
+    # Adam moves a weight by its rate a step, and the gains' rate is 25 times this: nothing in float32.
+    still = Training(images_per_batch=4, learning_rate=1e-12, steps=1, start="vdp-swift-v1")
+    distill.train(Recipe(released.network, still), sets, tmp_path / "run", progress=False)
+    kept, first = (zoo.load_network(model).state_dict() for model in (tmp_path / "run", "vdp-swift-v1"))
+    for name, value in first.items():
+        torch.testing.assert_close(kept[name], value, rtol=0, atol=1e-7)
+
+
+def test_a_start_of_another_network_is_refused(exact, tmp_path):
+    sets = {"train": Samples(exact[0]), "val": Samples(exact[0])}
+    recipe = Recipe(CortexConfig(), Training(images_per_batch=4, steps=1, start="vdp-swift-v1"))
+    with pytest.raises(ValueError, match="is another network than"):
+        distill.train(recipe, sets, tmp_path / "run", progress=False)

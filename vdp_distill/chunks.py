@@ -5,8 +5,10 @@ Fletcher checksum: any HDF5 program with the Blosc plugin reads it (in Python af
 this package without one. ``gzip`` is HDF5's own deflate, which every HDF5 program reads, at a third of the speed.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import h5py
 import numpy as np
@@ -69,17 +71,16 @@ def write_row(dataset: h5py.Dataset, row: int, values: np.ndarray, compression: 
 
 
 class Rows:
-    """A field of a shard, read one sample at a time; under :func:`one_thread` several threads may read at once.
+    """A field of a shard, read one sample at a time, under :func:`one_thread`.
 
     Parameters
     ----------
     dataset
-        Of any shard of this toolkit.
+        Of any shard of this toolkit, open for reading.
     """
 
     def __init__(self, dataset: h5py.Dataset):
         self.dataset, self.shape, self.dtype = dataset, dataset.shape[1:], dataset.dtype
-        self._corner = (0,) * len(self.shape)
         pipeline = dataset.id.get_create_plist()
         filters = [pipeline.get_filter(place)[0] for place in range(pipeline.get_nfilters())]
         self._is_lz4 = filters == [BLOSC_FILTER, FLETCHER_FILTER]
@@ -95,14 +96,45 @@ class Rows:
         ValueError
             If its bytes are damaged.
         """
+        values = np.empty(self.shape, self.dtype)
+        self.read(row, values)
+        return values
+
+    def read(self, row: int, out: np.ndarray) -> None:
+        """One sample into memory of the field's shape and type.
+
+        Raises
+        ------
+        ValueError
+            If its bytes are damaged.
+        """
         try:
-            return self._decoded(row) if self._is_lz4 else self.dataset[row]
-        except (OSError, ValueError, RuntimeError) as error:
+            if self._is_lz4:
+                blosc.decompress(CHECKSUM.decode(self._chunk(row)), out)
+            else:
+                self.dataset.read_direct(out, np.s_[row])
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
             where = f"{self.dataset.file.filename}: {self.dataset.name} of sample {row}"
             raise ValueError(f"{where} is damaged ({error}); vdp-distill data verify looks at the whole set") from error
 
-    def _decoded(self, row: int) -> np.ndarray:
-        _, chunk = self.dataset.id.read_direct_chunk((row, *self._corner))
-        values = np.empty(self.shape, self.dtype)
-        blosc.decompress(CHECKSUM.decode(chunk), values)
-        return values
+    def _chunk(self, row: int) -> bytes:
+        """A chunk as it lies in the file, read past HDF5 where the system can: HDF5 searches its index every time."""
+        if not hasattr(os, "pread"):
+            return self.dataset.id.read_direct_chunk((row,) + (0,) * len(self.shape))[1]
+        offset, size = self._places[row].tolist()
+        return os.pread(self._handle, size, offset)
+
+    @cached_property
+    def _handle(self) -> int:
+        return self.dataset.file.id.get_vfd_handle()
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """Where in the file each chunk begins, and its bytes, (n, 2); none for a chunk that was never written."""
+        places = np.zeros((len(self), 2), np.int64)
+
+        def note(chunk) -> None:
+            places[chunk.chunk_offset[0]] = chunk.byte_offset, chunk.size
+
+        self.dataset.id.chunk_iter(note)
+        return places

@@ -4,23 +4,23 @@ import os
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill import shards
 from vdp_distill.sets import Report, describe, merge, read_manifest, verify
-from vdp_distill.shard_reader import LIGHT, THREADS, ShardReader
+from vdp_distill.shard_reader import LIGHT, ShardReader
 from vdp_distill.targets import MAPS, complete, exact_metric
 
 __all__ = ["ShardDataset", "Report", "read_manifest", "verify", "describe", "merge"]
 
-FILES_OPEN = 256
-"""Shards that one process keeps open."""
+FILES_OPEN = 512
+"""Shards that one process keeps open: half a million samples of them, and under most systems' limit of 1024 files."""
 
 HIDDEN = ("scaling", "audit", "header", "inputs")
 
@@ -52,7 +52,8 @@ class ShardDataset(Dataset):
     A sample is a dict of float32 tensors without batch axis; ``samples/index`` is int64. Copies for worker processes
     open their own files.
 
-    A ``DataLoader`` reads a batch at once: every shard is opened once for it, and two threads share its samples.
+    A ``DataLoader`` reads a batch at once, and every shard is opened once for it. Its own collation copies the batch;
+    ``DataLoader(data, sampler=BatchSampler(order, 64, drop_last=True), batch_size=None)`` takes it as it is read.
     """
 
     def __init__(self, folder: str | Path, fields: Sequence[str] | None = None, *, split: str | None = None):
@@ -66,8 +67,9 @@ class ShardDataset(Dataset):
             raise ValueError(f"split must be train, val, test or None, got {split!r}")
         self._files: OrderedDict[int, ShardReader] = OrderedDict()
         self._process = os.getpid()
-        self._pool = self._metric = None
+        self._metric = None
         self.fields = self._checked(fields)
+        self._stored = tuple(field for field in self.fields if field in LIGHT or field in self._shard(0))
         self._find_samples(split)
 
     def _find_samples(self, split: str | None) -> None:
@@ -103,14 +105,14 @@ class ShardDataset(Dataset):
         return tuple(fields)
 
     def __getstate__(self):
-        return {**self.__dict__, "_files": OrderedDict(), "_pool": None, "_metric": None}
+        return {**self.__dict__, "_files": OrderedDict(), "_metric": None}
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def _shard(self, number: int) -> ShardReader:
-        if self._process != os.getpid():  # a forked worker opens its own files, and its parent's threads are not there
-            self._files, self._pool, self._process = OrderedDict(), None, os.getpid()
+        if self._process != os.getpid():  # a forked worker opens its own files
+            self._files, self._process = OrderedDict(), os.getpid()
         if number in self._files:
             self._files.move_to_end(number)
             return self._files[number]
@@ -119,11 +121,28 @@ class ShardDataset(Dataset):
         self._files[number] = ShardReader(self.paths[number])
         return self._files[number]
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return self.__getitems__([index])[0]
+    def __getitem__(self, index: int | Sequence[int]) -> dict[str, Tensor]:
+        return self.batch(index) if isinstance(index, Sequence) else self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Tensor]]:
-        """Samples of some numbers, as :class:`torch.utils.data.DataLoader` asks for a batch of them.
+        """Samples of some numbers, as a ``DataLoader`` asks for them; they share a batch's memory."""
+        if not len(indices):
+            return []
+        columns = [column.unbind() for column in self.batch(indices).values()]
+        return [dict(zip(self.fields, values, strict=True)) for values in zip(*columns, strict=True)]
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Some samples together; ``data[[3, 1]]`` is the same.
+
+        Parameters
+        ----------
+        indices
+            Their numbers, at least one, in any order.
+
+        Returns
+        -------
+        dict of Tensor
+            (N, ...) each.
 
         Raises
         ------
@@ -132,35 +151,38 @@ class ShardDataset(Dataset):
         ValueError
             If the bytes of a sample are damaged.
         """
+        places = self._places(indices)
+        first = self._shard(next(iter(places)))
+        batch = {field: first.empty(field, len(indices)) for field in self._stored}
+        computed: list[dict[str, Tensor]] = [{} for _ in indices]
+        for number, of_shard in places.items():
+            shard, rows = self._shard(number), [int(self._rows[indices[place] % len(self)]) for place in of_shard]
+            for field, column in batch.items():
+                shard.read(field, rows, [column[place] for place in of_shard])
+            if len(batch) < len(self.fields):
+                for place, row in zip(of_shard, rows, strict=True):
+                    computed[place] = self._computed(shard, row)
+        missing = [field for field in self.fields if field not in batch]
+        batch |= {field: torch.stack([sample[field] for sample in computed]) for field in missing}
+        return {field: batch[field] for field in self.fields}
+
+    def _places(self, indices: Sequence[int]) -> dict[int, list[int]]:
+        """Which places of a batch each shard fills."""
+        if not len(indices):
+            raise ValueError("a batch needs the number of at least one sample, got none")
         places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"sample {index} of {len(self)}")
             places.setdefault(bisect_right(self._starts, index % len(self)) - 1, []).append(place)
-        samples: list[dict[str, Tensor]] = [{} for _ in indices]
-        for number, of_shard in places.items():
-            rows = [int(self._rows[indices[place] % len(self)]) for place in of_shard]
-            for place, sample in zip(of_shard, self._read(self._shard(number), rows), strict=True):
-                samples[place] = sample
-        return samples
-
-    def _read(self, shard: ShardReader, rows: list[int]) -> list[dict[str, Tensor]]:
-        """Some samples of a shard."""
-        if self._pool is None and len(rows) > 1:
-            self._pool = ThreadPoolExecutor(THREADS)
-        pool = self._pool if len(rows) > 1 else None
-        stored = [field for field in self.fields if field in shard or field in LIGHT]
-        columns = {field: shard.read(field, rows, pool) for field in stored}
-        samples = [{field: column[place] for field, column in columns.items()} for place in range(len(rows))]
-        if len(stored) == len(self.fields):
-            return samples
-        whole = [sample | self._computed(shard, row) for sample, row in zip(samples, rows, strict=True)]
-        return [{field: sample[field] for field in self.fields} for sample in whole]
+        return places
 
     def _computed(self, shard: ShardReader, row: int) -> dict[str, Tensor]:
         """Targets that are not stored, from the inputs (sets made with ``store = "inputs"``)."""
         self._metric = self._metric or exact_metric()
-        lights = [shard.read(field, [row])[0][None] for field in LIGHT]
+        lights = [shard.empty(field, 1) for field in LIGHT]
+        for field, light in zip(LIGHT, lights, strict=True):
+            shard.read(field, [row], light)
         names = ("pixels_per_degree", "surround_cdm2", "emission")
         conditions = {name: shard.column(f"conditions/{name}")[row : row + 1] for name in names}
         stages = tuple(dict.fromkeys(field.split("/")[1] for field in self.fields if field.startswith("stages/")))

@@ -6,7 +6,6 @@ section 6.2.
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 

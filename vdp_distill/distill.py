@@ -12,8 +12,10 @@ file                    what of it
 ``training/batches``    which samples go where
 ``training/schedule``   learning rate, running mean of the weights, early end
 ``training/run``        the loop
+``training/resumable``  whose a folder is
 ``training/processes``  several devices
 ``training/divergence`` NaN, and who did it
+``training/forward``    any metric as a loss (``labels``: its answers; ``black_box``: its faults)
 ``checkpoints``         files that survive a kill
 ======================  ========================================================================================
 """
@@ -26,12 +28,12 @@ from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from torch.utils.data import Dataset
 
-from vdp_distill.checkpoints import write_whole
 from vdp_distill.training.batches import SetMaker, open_sets
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.processes import in_first_process
 from vdp_distill.training.recipe import Recipe, Training, read_recipe
 from vdp_distill.training.report import Progress
+from vdp_distill.training.resumable import claim
 from vdp_distill.training.run import Run
 from vdp_distill.training.tasks import check_data, kind_of, task_for, trainer_for
 
@@ -101,7 +103,7 @@ def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progre
     """One process of a training."""
     task = task_for(recipe.network)
     sets = open_sets(data, task.fields, recipe.training, fabric.device)
-    in_first_process(fabric, lambda: _claim(out, recipe, resume))
+    in_first_process(fabric, lambda: claim(out, recipe, read_recipe, resume))
     on_device = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(on_device):
         run = Run(fabric, recipe, task, sets, out)
@@ -110,15 +112,3 @@ def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progre
         steps, shown = recipe.training.steps, progress and fabric.is_global_zero
         with Progress(steps, run.position.step, shown) as bar:
             run.run(bar)
-
-
-def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the folder this run's own, or refuse another's."""
-    path = out / "recipe.toml"
-    if path.is_file():
-        if not resume:
-            raise ValueError(f"{out} already holds a training run; go on with it by --resume, or choose another folder")
-        if read_recipe(path) != recipe:
-            raise ValueError(f"{out} holds a run of another recipe; resume with {path}, or choose another folder")
-        return
-    write_whole(path, lambda partial: partial.write_text(recipe.text(), encoding="utf-8"))

@@ -62,7 +62,7 @@ def export_loss(
     height, width
         Size of the images it will take, at least 17.
     channels
-        1 or 3; by default what the encoding or display takes.
+        Of the images; by default the loss's own.
     tolerance
         Largest relative difference of a value, and of a gradient in norm, from the module's.
     **settings
@@ -99,7 +99,7 @@ def export_loss(
     if not isinstance(model, VDPLoss):
         settings.setdefault("pixels_per_degree", 30.0)
         model = VDPLoss(model, **settings)
-    channels = channels or _channels(model)
+    channels = channels or model.channels[0]
     if out.suffix == ".onnx":
         return _export_onnx(model, out, channels, height, width, tolerance)
     program = LossProgram(model).eval()
@@ -183,15 +183,6 @@ def _sample(loss: VDPLoss, batch: int, channels: int, height: int, width: int, s
 def _takes_codes(loss: VDPLoss) -> bool:
     display = loss.metric.settings.code_display()
     return display is not None and display.curve != "linear"
-
-
-def _channels(loss: VDPLoss) -> int:
-    settings = loss.metric.settings
-    if settings.encoding == "generic":
-        raise ValueError('encoding="generic" does not say how many channels there are; give channels=')
-    if settings.encoding is not None:
-        return 1 if settings.encoding in ("luminance", "luma-display") else 3
-    return 1 if settings.display.curve == "linear" and settings.display.primaries == "grey" else 3
 
 
 def _record(loss: VDPLoss, channels: int, height: int, width: int) -> dict:

@@ -104,8 +104,17 @@ def _pack_sample(sample: Tensor, packing: Packing, desk: Tensor, half: Tensor) -
     return shift, scale
 
 
-def unpack(stored: Tensor, scaling: Tensor | None, log10: bool) -> Tensor:
+def unpack(stored: Tensor, scaling: Tensor | None, log10: bool, out: Tensor | None = None) -> Tensor:
     """Values of one sample, float32: the inverse of :func:`pack`, to float16's rounding.
+
+    Parameters
+    ----------
+    stored, scaling
+        Of one sample, as :func:`pack` gives them.
+    log10
+        Whether its logarithm was stored.
+    out
+        Memory for the values.
 
     Examples
     --------
@@ -113,8 +122,9 @@ def unpack(stored: Tensor, scaling: Tensor | None, log10: bool) -> Tensor:
     >>> unpack(torch.from_numpy(stored[0]), torch.from_numpy(scaling[0]), True).round()
     tensor([   1., 1000.])
     """
+    values = stored.float() if out is None else out.copy_(stored)
     if scaling is None:
-        return stored.float()
-    values = stored.float().mul_(scaling[1]).add_(scaling[0])
+        return values
+    values = values.mul_(scaling[1]).add_(scaling[0])
     # exp takes a third of the time of a power of 10, and its own rounding lies far under float16's.
     return values.mul_(math.log(10)).exp_() if log10 else values

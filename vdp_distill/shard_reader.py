@@ -1,14 +1,14 @@
-"""Read samples of one open shard: some rows at once, shared between threads.
+"""Read samples of one open shard into a batch.
 
-Reading a chunk from the file, undoing LZ4 and turning its numbers into float32 all let go of Python's lock; only the
-Fletcher checksum holds it. Every sample gets memory of its own: one large batch would be new pages each time.
+A sample is decoded and turned into float32 before the next is read, while it lies in the processor's cache, straight
+into its place in the batch. One thread: two were slower, for they wait for each other over every piece of a sample.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,13 +19,10 @@ from vdp_distill.packing import unpack
 from vdp_distill.pipeline import STAGES
 from vdp_distill.targets import IMAGES, MAPS, light_of, target_keys
 
-__all__ = ["LIGHT", "THREADS", "ShardReader"]
+__all__ = ["LIGHT", "ShardReader"]
 
 LIGHT = tuple(f"light/{image}" for image in IMAGES)
 DISPLAY = ("colorspace", "max_luminance", "min_luminance", "E_ambient", "k_refl")
-
-THREADS = 2
-"""Threads that share the rows of a batch; more would only wait for Python's lock."""
 
 
 class ShardReader:
@@ -44,30 +41,39 @@ class ShardReader:
 
     def __init__(self, path: Path):
         self.file = shards.open_shard(path)
-        self.paths = shards.dataset_paths(self.file)
-        self._datasets = {name: self.file[name] for name in self.paths if not name.startswith("header/")}
-        self._rows = {name: Rows(dataset) for name, dataset in self._datasets.items() if dataset.ndim > 3}
-        self._logarithmic = {name: bool(dataset.attrs.get("log10", False)) for name, dataset in self._datasets.items()}
+        self._fields: dict[str, _Field] = {}
         self._columns: dict[str, np.ndarray] = {}
 
+    @cached_property
+    def paths(self) -> list[str]:
+        """All fields, in alphabetical order."""
+        return shards.dataset_paths(self.file)
+
     def __contains__(self, field: str) -> bool:
-        return field in self._datasets
+        return field in self.file
 
     def is_text(self, path: str) -> bool:
         """Whether a field is a column of words."""
-        return path in self._datasets and self._datasets[path].dtype.kind == "S"
+        return path in self and self.file[path].dtype.kind == "S"
 
     def computable(self) -> tuple[str, ...]:
         """Fields that the inputs of this shard are enough for."""
-        return target_keys(self._datasets["inputs/test"].shape[-1], tuple(stage.name for stage in STAGES), MAPS)
+        return target_keys(self.file["inputs/test"].shape[-1], tuple(stage.name for stage in STAGES), MAPS)
 
     def column(self, path: str) -> np.ndarray:
         """A small field of every sample, kept once read."""
         if path not in self._columns:
-            self._columns[path] = self._datasets[path][()]
+            self._columns[path] = self.file[path][()]
         return self._columns[path]
 
-    def read(self, field: str, rows: Sequence[int], pool: ThreadPoolExecutor | None = None) -> Sequence[Tensor]:
+    def empty(self, field: str, count: int) -> Tensor:
+        """Memory for a field of so many samples, (count, ...): whole numbers stay whole, all else is float32."""
+        source = self._source(_stored(field))
+        is_column = isinstance(source, np.ndarray)
+        shape, dtype = (source.shape[1:], source.dtype) if is_column else (source.rows.shape, np.dtype("float32"))
+        return torch.from_numpy(np.empty((count, *shape), dtype if dtype.kind in "iu" else np.float32))
+
+    def read(self, field: str, rows: Sequence[int], out: Sequence[Tensor]) -> None:
         """A field of some samples.
 
         Parameters
@@ -76,45 +82,56 @@ class ShardReader:
             Path in the shard, or one of :data:`LIGHT`.
         rows
             Which samples of the shard, in any order.
-        pool
-            Threads that share the rows; None reads them one after another.
-
-        Returns
-        -------
-        sequence of Tensor
-            One a sample: whole numbers stay whole, everything else is float32. The same for any company of rows.
+        out
+            Memory for each, as :meth:`empty` gives it.
 
         Raises
         ------
         ValueError
             If the bytes of a sample are damaged.
         """
-        if field in LIGHT:
-            conditions = {name: self.column(f"conditions/{name}")[rows] for name in DISPLAY}
-            codes = self._decoded(field.replace("light", "inputs"), rows, pool)
-            return [light_of(codes[one][None], _at(conditions, one))[0] for one in range(len(rows))]
-        if field not in self._rows:
-            values = self.column(field)[rows]
-            return torch.as_tensor(values, dtype=None if values.dtype.kind in "iu" else torch.float32)
-        return self._decoded(field, rows, pool)
-
-    def _decoded(self, field: str, rows: Sequence[int], pool: ThreadPoolExecutor | None) -> list[Tensor]:
-        def decode(share: slice) -> list[Tensor]:
-            return [self._unpacked(field, row) for row in rows[share]]
-
-        cuts = np.linspace(0, len(rows), (THREADS if pool else 1) + 1).astype(int).tolist()
-        shares = [slice(*ends) for ends in pairwise(cuts)]
+        source = self._source(_stored(field))
+        if isinstance(source, np.ndarray):
+            for row, target in zip(rows, out, strict=True):
+                target.copy_(torch.as_tensor(source[row]))
+            return
+        desk = np.empty(source.rows.shape, source.rows.dtype)
         with one_thread():
-            return [one for share in (pool.map if pool else map)(decode, shares) for one in share]
+            for row, target in zip(rows, out, strict=True):
+                source.rows.read(row, desk)
+                source.unpack(desk, row, target)
+        if field in LIGHT:
+            for row, target in zip(rows, out, strict=True):
+                conditions = {name: self.column(f"conditions/{name}")[row : row + 1] for name in DISPLAY}
+                target.copy_(light_of(target[None], conditions)[0])
 
-    def _unpacked(self, field: str, row: int) -> Tensor:
-        stored, scaling = self._rows[field][row], f"scaling/{field}"
+    def _source(self, path: str) -> "_Field | np.ndarray":
+        """Where a field is read from: itself, or its column."""
+        if path in self._columns:
+            return self._columns[path]
+        if path not in self._fields:
+            dataset, scaling = self.file[path], f"scaling/{path}"
+            if dataset.ndim < 4:
+                return self.column(path)
+            self._fields[path] = _Field(dataset, self.column(scaling) if scaling in self else None)
+        return self._fields[path]
+
+
+class _Field:
+    """A big field: how to read its rows, and how its numbers were stored."""
+
+    def __init__(self, dataset: h5py.Dataset, scaling: np.ndarray | None):
+        self.rows, self.scaling = Rows(dataset), None if scaling is None else torch.from_numpy(scaling)
+        self.log10 = bool(dataset.attrs.get("log10", False))
+
+    def unpack(self, stored: np.ndarray, row: int, out: Tensor) -> None:
+        """Values of a sample from what is stored of it."""
         if stored.dtype == np.uint16:
-            return torch.from_numpy(np.divide(stored, np.float32(65535), dtype=np.float32))
-        scale = torch.from_numpy(self.column(scaling)[row]) if scaling in self._datasets else None
-        return unpack(torch.from_numpy(stored), scale, self._logarithmic[field])
+            np.divide(stored, np.float32(65535), out=out.numpy(), dtype=np.float32)
+        else:
+            unpack(torch.from_numpy(stored), None if self.scaling is None else self.scaling[row], self.log10, out)
 
 
-def _at(conditions: dict[str, np.ndarray], place: int) -> dict[str, np.ndarray]:
-    """The condition of one sample, as columns of one."""
-    return {name: column[place : place + 1] for name, column in conditions.items()}
+def _stored(field: str) -> str:
+    """The path that a field is read from: light lies there as code values."""
+    return field.replace("light/", "inputs/") if field in LIGHT else field

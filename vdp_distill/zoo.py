@@ -18,6 +18,7 @@ from vdp_distill.io import file_hash
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
 from vdp_distill.surrogate_metric import ChainVDP, SmallVDP, SwiftVDP
 from vdp_distill.surrogates.cortex import CortexConfig
+from vdp_distill.surrogates.forward import ForwardConfig, ForwardNetwork
 from vdp_distill.surrogates.paper import Chain, ChainConfig
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 from vdp_distill.surrogates.vision import SmallVision
@@ -25,7 +26,6 @@ from vdp_distill.surrogates.vision import SmallVision
 __all__ = [
     "ChainVDP",
     "NETWORKS",
-    "about",
     "check_card",
     "load",
     "load_network",
@@ -47,14 +47,15 @@ NETWORKS = {
     "cortex": (CortexConfig, SmallVision),
     "fast": (CortexConfig, SmallVision),
     "swift": (SwiftConfig, SwiftVision),
+    "forward": (ForwardConfig, ForwardNetwork),
 }
 """Kinds of network, by the ``kind`` in a recipe's ``[network]``: shape and class."""
 
 METRICS = {Chain: ChainVDP, SmallVision: SmallVDP, SwiftVision: SwiftVDP}
-"""What makes a network callable like the metric."""
+"""What makes a network callable like the metric; a forward model is a loss of another one."""
 
-Network = Chain | SmallVision | SwiftVision
-NetworkConfig = ChainConfig | CortexConfig | SwiftConfig
+Network = Chain | SmallVision | SwiftVision | ForwardNetwork
+NetworkConfig = ChainConfig | CortexConfig | SwiftConfig | ForwardConfig
 
 CARD_HASH = re.compile(r"model\.safetensors`?: `?([0-9a-f]{64})")
 
@@ -63,20 +64,6 @@ def names() -> list[str]:
     """Released models, by the names that :func:`load` takes."""
     folders = (path.parent for path in models_folder().glob("*/model.safetensors"))
     return sorted(folder.name for folder in folders if _kind(folder) in NETWORKS)
-
-
-def about(name: str) -> str:
-    """One line on a released model: its kind, its size, where its card lies.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name.
-    """
-    folder = model_folder(name)
-    weights, _ = read_tensors(folder / "model.safetensors")
-    parameters = sum(value.numel() for value in weights.values())
-    return f"{_kind(folder)}, {parameters:,} parameters; card: {folder / 'README.md'}"
 
 
 def _kind(folder: Path) -> str:
@@ -103,6 +90,10 @@ def load(model: str | Path, device: torch.device | str | None = None, **settings
         or outputs that differ from the golden ones.
     """
     network = load_network(model)
+    if type(network) not in METRICS:
+        raise ValueError(
+            f"{model} is a forward model of another metric; load it by vdp_distill.losses.forward.ForwardLoss(folder)"
+        )
     return METRICS[type(network)](network, model_folder(model).name, **settings).to(device or "cpu")
 
 

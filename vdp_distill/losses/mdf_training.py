@@ -24,9 +24,9 @@ from vdp_distill.losses.mdf_recipe import MDFRecipe
 from vdp_distill.losses.mdf_report import describe, write_curves
 from vdp_distill.losses.mdf_tasks import DISTORTIONS, pyramid, resized, seed_images
 from vdp_distill.losses.mdf_weights import save_discriminators
-from vdp_distill.losses.runs import claim
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
+from vdp_distill.training.resumable import STATE, claim, conduct
 
 __all__ = ["train"]
 
@@ -79,14 +79,8 @@ def train(
         When a loss becomes NaN or infinite; the last good state stays.
     """
     recipe, seeds, out = MDFRecipe.read(recipe), seed_images(data), Path(out)
-    claim(out, recipe, resume)
-    run = _Run(recipe, seeds, out)
-    if resume and run.state_path.is_file():
-        run.restore()
-    total = run.scales * recipe.training.steps_per_scale
-    with Progress(total, run.rounds_done(), progress) as bar:
-        run.run(bar)
-    return out
+    claim(out, recipe, MDFRecipe.read, resume)
+    return conduct(_Run(recipe, seeds, out), resume, progress)
 
 
 class _Run:
@@ -100,7 +94,8 @@ class _Run:
         generators = nn.ModuleList(Generator(recipe.network, width) for width in recipe.network.widths)
         self.networks = nn.ModuleDict({"discriminators": discriminators, "generators": generators}).eval()
         initialise(self.networks, torch.Generator().manual_seed(self.training.seed))
-        self.position, self.state_path = Position(), out / "resume.safetensors"
+        self.position, self.state_path = Position(), out / STATE
+        self.steps = self.scales * self.training.steps_per_scale
         self.optimizer = self.new_optimizer()
 
     def pair(self, scale: int) -> tuple[nn.Module, nn.Module]:
@@ -113,7 +108,7 @@ class _Run:
         weights = [*critic.parameters(), *generator.parameters()]
         return torch.optim.Adam(weights, lr=self.training.learning_rate, betas=BETAS)
 
-    def rounds_done(self) -> int:
+    def steps_done(self) -> int:
         return self.position.scale * self.training.steps_per_scale + self.position.round
 
     def identity(self) -> dict:
@@ -166,7 +161,7 @@ class _Run:
     def round(self) -> float:
         """Train the critic, then the generator; gives the squared error of what was restored."""
         at, training = self.position, self.training
-        draw = torch.Generator().manual_seed(1_000_003 * training.seed + self.rounds_done())
+        draw = torch.Generator().manual_seed(1_000_003 * training.seed + self.steps_done())
         levels = self.levels[at.round % len(self.levels)]
         real, given = levels[at.scale + 1], self.given(levels, draw)
         critic, generator = self.pair(at.scale)

@@ -24,9 +24,9 @@ from vdp_distill.losses.nima_rated import RatedSet
 from vdp_distill.losses.nima_recipe import NIMARecipe
 from vdp_distill.losses.nima_report import write_report
 from vdp_distill.losses.nima_weights import put_trunk, save_nima
-from vdp_distill.losses.runs import claim
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
+from vdp_distill.training.resumable import STATE, claim, conduct
 
 __all__ = ["train"]
 
@@ -80,13 +80,8 @@ def train(
     data_set = open_set(data, recipe.training.picture_side)
     if recipe.network.calibrated and isinstance(data_set, RatedSet):
         raise ValueError("[network]: calibrated = true needs people's ratings; these pictures are rated by rule")
-    claim(out, recipe, resume)
-    run = _Run(recipe, data_set, out)
-    if resume and run.state_path.is_file():
-        run.restore()
-    with Progress(recipe.training.steps, run.position.step, progress) as bar:
-        run.run(bar)
-    return out
+    claim(out, recipe, NIMARecipe.read, resume)
+    return conduct(_Run(recipe, data_set, out), resume, progress)
 
 
 class _Run:
@@ -99,9 +94,12 @@ class _Run:
         self.network = _new_network(recipe)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.training.learning_rate)
         self.model, self.optimizer = self.fabric.setup(self.network, optimizer)
-        self.position, self.state_path = Position(), out / "resume.safetensors"
+        self.position, self.state_path, self.steps = Position(), out / STATE, self.training.steps
         self.batch = min(self.training.pictures_per_batch, len(self.chosen))
         self.steps_per_epoch = len(self.chosen) // self.batch
+
+    def steps_done(self) -> int:
+        return self.position.step
 
     def restore(self) -> None:
         """Go back to the last saved position."""

@@ -1,4 +1,4 @@
-"""What the trainers of loss networks share: the recipe, the folder of a run, its log and its card."""
+"""What the trainers of loss networks share: the recipe, the log of a run and its card."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from vdp_distill.io import file_hash
 from vdp_distill.recipes import from_table, nearest, read_toml, recipe_path, write_toml
 from vdp_distill.version import __version__
 
-__all__ = ["RunRecipe", "check_positive", "claim", "write_card", "write_log"]
+__all__ = ["RunRecipe", "check_positive", "write_card", "write_log"]
 
 
 @dataclass(frozen=True)
@@ -62,34 +62,6 @@ def check_positive(training: object, names: Iterable[str]) -> None:
     for name in names:
         if not getattr(training, name) > 0:
             raise ValueError(f"[training]: {name} must be positive, got {getattr(training, name)!r}")
-
-
-def claim(out: Path, recipe: RunRecipe, resume: bool) -> None:
-    """Write a run's recipe into its folder, or see that it stands there already.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds a run and ``resume`` is False, or a run of another recipe.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from vdp_distill.losses.trunk_recipe import TrunkRecipe
-    >>> out = Path(tempfile.mkdtemp()) / "run"
-    >>> claim(out, TrunkRecipe(), resume=False)
-    >>> claim(out, TrunkRecipe(), resume=False)
-    Traceback (most recent call last):
-    ValueError: ...already holds a training run; go on with it by --resume, or choose another folder
-    """
-    path = out / "recipe.toml"
-    if path.is_file():
-        if not resume:
-            raise ValueError(f"{out} already holds a training run; go on with it by --resume, or choose another folder")
-        if path.read_text(encoding="utf-8") != recipe.text():
-            raise ValueError(f"{out} holds a run of another recipe; resume with {path}, or choose another folder")
-        return
-    write_whole(path, lambda partial: partial.write_text(recipe.text(), encoding="utf-8"))
 
 
 def write_log(out: Path, columns: Sequence[str], rows: list[dict]) -> None:

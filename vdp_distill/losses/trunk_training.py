@@ -17,11 +17,11 @@ from vdp_distill.checkpoints import load_state, save_state
 from vdp_distill.io import READABLE, file_hash, read_image
 from vdp_distill.losses import released
 from vdp_distill.losses.degradations import DEGRADATIONS, degrade
-from vdp_distill.losses.runs import claim
 from vdp_distill.losses.trunk_recipe import TrunkRecipe, TrunkTraining
 from vdp_distill.losses.trunk_report import write_report
 from vdp_distill.losses.trunks import InHouseTrunk
 from vdp_distill.training.report import Progress
+from vdp_distill.training.resumable import STATE, claim
 
 __all__ = ["Namer", "Photographs", "level", "train"]
 
@@ -137,7 +137,7 @@ def train(
     """
     recipe, out = TrunkRecipe.read(recipe), Path(out)
     photographs = Photographs(Path(data), recipe.training)
-    claim(out, recipe, resume)
+    claim(out, recipe, TrunkRecipe.read, resume)
     namer = _initialised(Namer(InHouseTrunk(recipe.network.widths)), _generator(recipe.training.seed, -1))
     rows = _run(namer, photographs, recipe.training, out, resume, progress)
     by_kind = _by_kind(namer, photographs)
@@ -185,7 +185,7 @@ def _initialised(namer: Namer, generator: torch.Generator) -> Namer:
 def _run(namer, photographs, training: TrunkTraining, out: Path, resume: bool, progress: bool) -> list[dict]:
     """All steps; gives the rows of the log."""
     optimizer = torch.optim.Adam(namer.parameters(), lr=training.learning_rate)
-    state, done, rows = out / "resume.safetensors", 0, []
+    state, done, rows = out / STATE, 0, []
     if resume and state.is_file():
         position = load_state(state, namer, optimizer)
         done, rows = position["step"], position["rows"]

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.adaptation import response_tables
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pipeline import Pair
+from vdp_distill.pipeline import Pair, response_tables
 from vdp_distill.tiles import in_tiles, look_up
 
 __all__ = ["Shares", "grey_light", "mix", "receptor_shares", "respond", "scatter", "Curve"]
@@ -141,7 +140,7 @@ class Curve:
 def _table(shares: Shares) -> Tensor:
     """Summed response at the nodes of log luminance, (N, nodes), counted from that to the reference's mean."""
     low, high = DEFAULT_PARAMETERS.lut_log10_range
-    cones, rods = torch.tensor(response_tables(PEAK_SENSITIVITY), device=shares.receptors.device)
+    cones, rods = response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, shares.receptors.device)
     per_decade = (len(cones) - 1) / (high - low)
     nodes = torch.arange(len(cones), dtype=cones.dtype, device=cones.device)
     shift = shares.receptors.double().clamp(min=1e-9).log10() * per_decade

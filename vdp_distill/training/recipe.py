@@ -58,6 +58,9 @@ class Training:
     devices, strategy
         Processes that share a batch, each with a device, and how Fabric starts them: ``"ddp"`` runs the same command
         again for each; ``"auto"`` is that where there are several.
+    start
+        Released model, or folder of a run, whose weights the training starts from; its network must be the recipe's.
+        Empty: from weights drawn with ``seed``.
     tensorboard
         Write the log for TensorBoard too; one of the packages ``tensorboard``, ``tensorboardX`` is then needed.
     """
@@ -82,6 +85,7 @@ class Training:
     flat_gain: float = 0.01
     devices: int = 1
     strategy: str = "auto"
+    start: str = ""
     tensorboard: bool = False
 
     def __post_init__(self):

@@ -100,6 +100,8 @@ def _card(name: str, digest: str, recipe: Recipe, task: Task, network: nn.Module
         name=name,
         about=task.about.format(metric=METRIC_VERSION),
         limits=task.limits,
+        usage=task.usage.format(name=name),
+        maker=task.maker,
         error=f"{_errors_of(task)} on validation sources",
         table="\n".join(table),
         parameters=sum(value.numel() for value in network.parameters()),
@@ -124,15 +126,11 @@ CARD = """# {name}
 
 Best of the run: step {step} of {last}, after {images} training images.{ended} {parameters} parameters.
 {limits}
-Validation sources are photographs that no training sample was cut from; viewing conditions are of the same kind.
-
-    from vdp_distill.zoo import load
-    model = load("path/to/{name}", encoding="sRGB-display", pixels_per_degree=30)
-    result = model(test, reference)
+{usage}
 
 SHA-256 of `model.safetensors`: `{digest}`
 
-Made with vdp_distill {version} and torch {torch} by `vdp-distill train` and this recipe:
+Made with vdp_distill {version} and torch {torch} by `{maker}` and this recipe:
 
 ```toml
 {recipe}```

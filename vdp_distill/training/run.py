@@ -7,21 +7,21 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from vdp_distill import zoo
 from vdp_distill.checkpoints import load_state, save_state, written_together
 from vdp_distill.training.batches import Batches
 from vdp_distill.training.divergence import DivergedError, bad_rows, bad_samples, named
 from vdp_distill.training.processes import InPrecision, average_gradients, found_anywhere, in_first_process
 from vdp_distill.training.recipe import Recipe
 from vdp_distill.training.report import Progress, write_report
+from vdp_distill.training.resumable import STATE
 from vdp_distill.training.schedule import WeightAverage, learning_rate_share, why_stop
 from vdp_distill.training.tasks import Task
 
 __all__ = ["STATE", "Position", "Run"]
-
-STATE = "resume.safetensors"
 
 
 @dataclass
@@ -34,6 +34,17 @@ class Position:
     train_loss: float = 0.0
     train_steps: int = 0
     rows: list[dict] = field(default_factory=list)
+
+
+def _first_network(recipe: Recipe, task: Task) -> nn.Module:
+    """The network that a training starts with."""
+    start = recipe.training.start
+    if not start:
+        return task.build(torch.Generator().manual_seed(recipe.training.seed))
+    network = zoo.load_network(start)
+    if network.config != recipe.network:
+        raise ValueError(f"[training]: start={start!r} is another network than [network] says: {network.config}")
+    return network
 
 
 class Run:
@@ -52,7 +63,7 @@ class Run:
 
     def __init__(self, fabric: Fabric, recipe: Recipe, task: Task, sets: Mapping[str, Dataset], out: Path):
         self.fabric, self.recipe, self.training, self.task, self.out = fabric, recipe, recipe.training, task, out
-        self.network = fabric.to_device(task.build(torch.Generator().manual_seed(self.training.seed)))
+        self.network = fabric.to_device(_first_network(recipe, task))
         self.model = InPrecision(fabric, self.network)
         groups = task.parameter_groups(self.network, self.training)
         self.highest_rates = [group["lr"] for group in groups]

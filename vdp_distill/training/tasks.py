@@ -25,6 +25,7 @@ TASKS = MappingProxyType(
         "cortex": "vdp_distill.training.cortex:CortexTask",
         "fast": "vdp_distill.training.cortex:CortexTask",
         "swift": "vdp_distill.training.cortex:CortexTask",
+        "forward": "vdp_distill.training.forward:ForwardTask",
     }
 )
 """Tasks by the ``kind`` in a recipe's ``[network]``, as module and class; a task is made from the network's shape."""
@@ -45,6 +46,7 @@ PEOPLE = "MCL-JCI or photographs, as its recipe's [data] says: pass --data FOLDE
 NEEDED_DATA = MappingProxyType(
     {
         **dict.fromkeys(TASKS, SHARDS),
+        "forward": "what a metric says of pairs: use vdp_distill.training.forward.ForwardModel, from Python",
         "trunk": "photographs: pass --data FOLDER",
         "jnd": PEOPLE,
         "jnd-paper": PEOPLE,
@@ -88,6 +90,10 @@ class Task(ABC):
         The errors that are logged.
     about, limits
         What the card says first, and what it says of the network's validity.
+    usage
+        What the card says last: what validation samples are, and how the network is called; ``{name}`` is the model's.
+    maker
+        What trains it, as the card says.
     loss_label, loss_unit
         Of the curve.
     """
@@ -95,6 +101,13 @@ class Task(ABC):
     columns: tuple[ErrorColumn, ...]
     about: str
     limits: str
+    usage: str = """\
+Validation sources are photographs that no training sample was cut from; viewing conditions are of the same kind.
+
+    from vdp_distill.zoo import load
+    model = load("path/to/{name}", encoding="sRGB-display", pixels_per_degree=30)
+    result = model(test, reference)"""
+    maker: str = "vdp-distill train"
     loss_label: str = "loss"
     loss_unit: str = ""
 
