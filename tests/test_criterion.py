@@ -67,6 +67,15 @@ def test_areas_are_sums_of_their_pixels():
     assert float(found[0, 0, 1, 2]) == pytest.approx(float(contrast[0, 0, 5:25, 10:30].sum()))
 
 
+@pytest.mark.parametrize("size", [(41, 63), (20, 20), (19, 47), (12, 9)])
+def test_areas_of_any_picture(size):
+    """Each sums its own window, as long as the picture lets it be."""
+    contrast = torch.rand(2, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    window = [min(20, length) for length in size]
+    expected = contrast.unfold(2, window[0], 5).unfold(3, window[1], 5).sum(dim=(4, 5))
+    torch.testing.assert_close(areas(contrast, pixels_per_degree=20, area_deg=1.0), expected, rtol=1e-12, atol=0)
+
+
 def test_pooling_does_not_grow_with_the_picture():
     """A picture of the same twice is as visible as once; the metric's own sum doubles."""
     tile = torch.rand(1, 1, 40, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))

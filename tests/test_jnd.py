@@ -1,13 +1,15 @@
-"""The smallest file that nobody sees: the search, tiles, codecs and metadata, folders, and bad input."""
+"""The smallest file that nobody sees: the search, tiles, codecs, folders, and bad input."""
 
 import csv
 import io
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageCms
+from PIL import Image
 from skimage import data
 
 from vdp_distill import hdrvdp2
@@ -215,71 +217,23 @@ def test_other_codecs(codec, photograph):
     assert found.P <= 0.5 and len(found.data) < photograph.size / 4
 
 
-def test_colour_that_is_not_judged_is_kept(photograph):
-    """Luminance is quantised as at the quality asked for, colour never more coarsely than at 75."""
+def test_8_bits_are_judged_as_the_floating_point_they_stand_for(photograph):
+    metric, _ = judging("vdp-fast", display=FITTED_DISPLAY, pixels_per_degree=30)
     picture = read_picture(photograph, JPEG)
-    for quality, colour in ((10, 75), (90, 90)):
-        tables = Image.open(io.BytesIO(picture.encode(JPEG, quality))).quantization
-        for table, at in ((0, quality), (1, colour)):
-            plain = io.BytesIO()
-            Image.fromarray(photograph).save(plain, "JPEG", quality=at)
-            assert list(tables[table]) == list(Image.open(plain).quantization[table])
+    shown = picture.shown(picture.encode(JPEG, 30))
+    references = photograph, photograph.astype(np.float32) / np.float32(255)
+    maps = [Judge(metric, EASY, 30, reference).contrast(shown) for reference in references]
+    torch.testing.assert_close(*maps, rtol=0, atol=0)
+    assert float(maps[0].max()) > 0
+    assert not Judge(metric, EASY, 30, photograph).contrast(photograph).any()
 
 
-def with_metadata(folder, suffix, image, **more):
-    exif = Image.Exif()
-    exif[0x0112], exif[0x010E] = 6, "a description"
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    path = folder / f"picture{suffix}"
-    image.save(path, exif=exif.tobytes(), icc_profile=profile, **more)
-    return path, profile
-
-
-@pytest.mark.parametrize("codec", list(CODECS))
-def test_metadata_is_kept(codec, photograph, tmp_path):
-    path, profile = with_metadata(tmp_path, ".png", Image.fromarray(photograph))
-    picture = read_picture(path, CODECS[codec])
-    image = Image.open(io.BytesIO(picture.encode(CODECS[codec], 60)))
-    assert image.getexif()[0x010E] == "a description" and image.getexif()[0x0112] == 6
-    assert image.info["icc_profile"] == profile and image.size == (80, 64)
-    assert any("orientation is kept" in note for note in picture.notes)
-
-
-@pytest.mark.parametrize(("codec", "mode", "note"), [("jpeg", "RGB", "over white"), ("webp", "RGBA", "kept")])
-def test_transparency(codec, mode, note, photograph, tmp_path):
-    cover = np.full((64, 80, 1), 255, np.uint8)
-    cover[:, :40] = 0
-    Image.fromarray(np.concatenate([photograph, cover], axis=2)).save(tmp_path / "p.png")
-    picture = read_picture(tmp_path / "p.png", CODECS[codec])
-    assert picture.image.mode == mode and any(note in text for text in picture.notes)
-    assert (picture.codes[:, :40] == 1).all() and not (picture.codes[:, 40:] == 1).all()
-    assert picture.shown(picture.encode(CODECS[codec], 90)).shape == (64, 80, 3)
-
-
-@pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_16_bits_are_judged_with_all_of_them(suffix, photograph, tmp_path):
-    deep = photograph.astype(np.uint16) * 257 + 100
-    deep = np.minimum(deep, 65535).astype(np.uint16)
-    write_image(tmp_path / f"p{suffix}", deep)
-    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
-    np.testing.assert_array_equal(picture.codes, deep.astype(np.float32) / np.float32(65535))
-    assert picture.image.mode == "RGB" and any("more than 8 bits" in note for note in picture.notes)
-
-
-def test_a_profile_that_cannot_be_read_is_kept_and_said(photograph, tmp_path):
-    Image.fromarray(photograph).save(tmp_path / "p.png", icc_profile=b"no profile")
-    picture = read_picture(tmp_path / "p.png", JPEG)
-    assert any("cannot be read" in note for note in picture.notes)
-    np.testing.assert_allclose(picture.codes, photograph / np.float32(255), atol=1e-7)
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
-def test_other_modes(mode, photograph, tmp_path):
-    suffix = ".jpg" if mode == "CMYK" else ".png"
-    Image.fromarray(photograph).convert(mode).save(tmp_path / f"p{suffix}")
-    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
-    assert picture.codes.shape == (64, 80, 3) and picture.image.mode in ("L", "RGB")
-    assert picture.shown(picture.encode(JPEG, 90)).shape == (64, 80, 3)
+def test_the_start_waits_for_nothing_that_a_search_does_not_use():
+    """Each of these takes half a second or more to import."""
+    heavy = "{'scipy.signal', 'scipy.stats', 'scipy.optimize', 'matplotlib'}"
+    code = f"import sys, vdp_distill.jnd.output; print(sorted({heavy} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_output(found, tmp_path):

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import brentq, minimize
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -152,7 +151,11 @@ def areas(contrast: Tensor, pixels_per_degree: float, area_deg: float) -> Tensor
     """Contrast summed over overlapping square areas, (N, 1, rows, columns); 1 is the threshold of what lies in one."""
     step = max(1, round(area_deg * pixels_per_degree / STEPS_PER_AREA))
     window = [min(STEPS_PER_AREA * step, length) for length in contrast.shape[2:]]
-    return F.avg_pool2d(contrast, window, step) * math.prod(window)
+    if min(window) < STEPS_PER_AREA * step:
+        return F.avg_pool2d(contrast, window, step, divisor_override=1)
+    # Areas share the squares between their starts: a pixel is summed once, not once for each area that it lies in.
+    squares = F.avg_pool2d(contrast, step, divisor_override=1)
+    return F.avg_pool2d(squares, STEPS_PER_AREA, 1, divisor_override=1)
 
 
 def criterion_names() -> list[str]:
@@ -212,6 +215,8 @@ def calibrate(
     ValueError
         For shares outside 0..1, or answers that are all alike, from which nothing can be fitted.
     """
+    from scipy.optimize import minimize  # here, for only a fit waits for its import
+
     visibility, seen = np.asarray(visibility, np.float64), np.asarray(seen, np.float64)
     if visibility.shape != seen.shape or not ((seen >= 0) & (seen <= 1)).all():
         raise ValueError(f"seen must be a share in 0..1 for each of {visibility.size} visibilities")
@@ -285,6 +290,8 @@ def _quality_at(qualities: np.ndarray, log_visibility: np.ndarray, wanted: float
 
 
 def _solved(function: Callable[[float], float], ends: tuple[float, float], what: str, wanted: float) -> float:
+    from scipy.optimize import brentq
+
     if function(ends[0]) * function(ends[1]) > 0:
         raise ValueError(f"no criterion gives the {what} {wanted:g}: these photographs' curves do not reach it")
     return float(brentq(function, *ends))

@@ -1,7 +1,7 @@
 """Pictures for ``jnd``: what is encoded, what it is judged against, and the metadata that goes along.
 
 Pixels are encoded as they are stored, with their profile and EXIF orientation beside them; what is judged is what a
-display would show: colours brought to sRGB where the profile says otherwise, transparency over white.
+display would show (:mod:`vdp_distill.jnd.shown`).
 """
 
 import io
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from vdp_distill.image_formats import signature
 from vdp_distill.io import read_image
 from vdp_distill.jnd.codecs import COLOUR_QUALITY, Codec, jpeg_tables
+from vdp_distill.jnd.shown import Shown, in_srgb, of_mode, over_white
 
 __all__ = ["Picture", "read_picture"]
 
@@ -32,7 +33,7 @@ class Picture:
     image
         What is encoded: 8 bits, mode L, LA, RGB or RGBA, as it is stored.
     codes
-        What a file is judged against: float32 (H, W, 3) in 0..1, sRGB, with the original's bits.
+        What a file is judged against: (H, W, 3), sRGB, uint8, or float32 in 0..1 where the original has more bits.
     metadata
         Pillow's arguments for EXIF, ICC profile, XMP and resolution.
     notes
@@ -58,12 +59,13 @@ class Picture:
 
     def opaque(self) -> "Picture":
         """The same over white, where it has transparency."""
-        return replace(self, image=_over_white(self.image)) if self.image.has_transparency_data else self
+        return replace(self, image=over_white(self.image)) if self.image.has_transparency_data else self
 
-    def shown(self, data: bytes) -> np.ndarray:
-        """What a display shows of an encoded file: uint8 (H, W, 3), sRGB."""
+    def shown(self, data: bytes) -> Shown:
+        """What a display shows of an encoded file."""
         with Image.open(io.BytesIO(data)) as image:
-            return _shown(_of_mode(image, self.image.mode), self.metadata.get("icc_profile"))[0]
+            image.load()
+            return Shown(of_mode(image, self.image.mode), self.metadata.get("icc_profile"))
 
 
 def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) -> Picture:
@@ -151,14 +153,13 @@ def _prepared(
     image: Image.Image, codes: np.ndarray | None, metadata: dict, notes: tuple[str, ...], codec: Codec
 ) -> Picture:
     if image.mode in ("CMYK", "LAB") and "icc_profile" in metadata:
-        image, about = _in_srgb(image, metadata["icc_profile"])
+        image, about = in_srgb(image, metadata["icc_profile"])
         metadata = {name: value for name, value in metadata.items() if name != "icc_profile"}
         notes = (*notes, *(note.replace("kept; judged", "replaced: stored") for note in about))
     image, changed = _in_mode(image, codec)
-    eight, about = _shown(image, metadata.get("icc_profile"))
-    own = eight.astype(np.float32) / np.float32(255)
-    notes = (*notes, *changed, *about)
-    if codes is not None and codes.shape[2] in (1, 3) and not about:
+    shown = Shown(image, metadata.get("icc_profile"))
+    own, notes = shown[:, :], (*notes, *changed, *shown.notes)
+    if codes is not None and codes.shape[2] in (1, 3) and not shown.notes:
         if np.abs(codes * 255 - np.rint(codes * 255)).max() > 1e-3:
             notes = (*notes, "more than 8 bits: judged against all of them, stored with 8")
         own = np.ascontiguousarray(np.broadcast_to(codes, own.shape))
@@ -179,42 +180,11 @@ def _in_mode(image: Image.Image, codec: Codec) -> tuple[Image.Image, tuple[str, 
     if image.mode in ("P", "RGB", "L") and "transparency" in image.info:
         mode = "RGBA"
     notes = () if mode == image.mode else (f"{image.mode} converted to {mode}",)
-    image = _of_mode(image, mode)
+    image = of_mode(image, mode)
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise ValueError(f"pictures of mode {image.mode} are not encoded; give 8 or 16 bits of grey or RGB")
     if image.has_transparency_data and not codec.alpha:
-        return _over_white(image), (*notes, f"transparency blended over white: {codec.name} has none")
+        return over_white(image), (*notes, f"transparency blended over white: {codec.name} has none")
     if image.has_transparency_data:
         notes = (*notes, "transparency kept, judged over white")
     return image, notes
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    colour = image.convert("RGBA")
-    blended = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
-    return blended.convert("L" if image.mode == "LA" else "RGB")
-
-
-def _shown(image: Image.Image, profile: bytes | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Code values as an sRGB display shows them, uint8 (H, W, 3), and what was assumed."""
-    image, notes = _over_white(image) if image.has_transparency_data else image, ()
-    if profile:
-        image, notes = _in_srgb(image, profile)
-    return np.asarray(_of_mode(image, "RGB")), notes
-
-
-def _of_mode(image: Image.Image, mode: str) -> Image.Image:
-    """The image itself where it has the mode: a conversion to the same one would copy it."""
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        name = ImageCms.getProfileDescription(own).strip()
-        if "srgb" in name.lower():
-            return image, ()
-        shown = ImageCms.profileToProfile(image, own, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError):
-        return image, ("its colour profile cannot be read or applied: kept, judged as sRGB",)
-    return shown, (f"colour profile {name!r} kept; judged as it shows on an sRGB display",)

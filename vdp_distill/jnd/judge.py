@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vdp_distill import zoo
 from vdp_distill.criterion import PEOPLE, STRICT, Criterion, contrast_of, criterion_names, load_criterion
+from vdp_distill.jnd.shown import Shown
 from vdp_distill.metric import HDRVDP2
 
 __all__ = ["Judge", "Tile", "judging", "tiles_of"]
@@ -92,7 +93,7 @@ class Judge:
     pixels_per_degree
         That the picture is seen at.
     codes
-        The original, float32 (H, W, 3) in 0..1.
+        The original, (H, W, 3): uint8, or float32 in 0..1.
     device
         Where it is computed.
     """
@@ -102,13 +103,13 @@ class Judge:
         self.codes, self.device = codes, torch.device(device)
         self.tiles, self.cells = (tiles_of(*codes.shape[:2], side) for side in (TILE_PIXELS, CELL_PIXELS))
 
-    def contrast(self, shown: np.ndarray) -> Tensor:
+    def contrast(self, shown: np.ndarray | Shown) -> Tensor:
         """What is seen of the difference at every pixel, (1, 1, H, W).
 
         Parameters
         ----------
         shown
-            The copy, (H, W, 3) of 8 bits.
+            The copy, (H, W, 3) of uint8.
         """
         found = torch.empty(1, 1, *shown.shape[:2])
 
@@ -128,7 +129,7 @@ class Judge:
         count = max(1, math.ceil(WATCHED_SHARE * len(self.cells)))
         return [self.cells[index] for index in sorted(np.argsort(energies)[::-1][:count])]
 
-    def visibility_in(self, shown: np.ndarray, cells: Sequence[Tile]) -> float:
+    def visibility_in(self, shown: np.ndarray | Shown, cells: Sequence[Tile]) -> float:
         """V of some cells, as if the picture held no others."""
         energies = self._side_by_side(lambda cell: self._energy(self._seen(shown, cell)), cells)
         return self._pooled(energies, [cell.pixels for cell in cells])
@@ -137,16 +138,16 @@ class Judge:
         """Share of people who see a difference."""
         return float(self.criterion.probability(torch.tensor(visibility, dtype=torch.float64), self.pixels_per_degree))
 
-    def _seen(self, shown: np.ndarray, tile: Tile) -> Tensor:
-        test = self._tensor(shown[tile.box].astype(np.float32) / np.float32(255))
-        reference = self._tensor(self.codes[tile.box])
+    def _seen(self, shown: np.ndarray | Shown, tile: Tile) -> Tensor:
+        test, reference = (self._tensor(codes[tile.box]) for codes in (shown, self.codes))
         if torch.equal(test, reference):
             return torch.zeros(1, 1, *(side.stop - side.start for side in tile.core))
         with torch.no_grad():  # here, for threads do not inherit it
             return contrast_of(self.metric(test, reference))[:, :, *tile.core].cpu()
 
     def _tensor(self, codes: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
+        planes = torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
+        return planes if planes.is_floating_point() else planes.float().div_(255)
 
     def _energy(self, contrast: Tensor) -> float:
         return float(self.criterion.energy(contrast, self.pixels_per_degree, math.prod(self.codes.shape[:2])))

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.jnd.codecs import codec_named
 from vdp_distill.jnd.smallest import JND
@@ -55,8 +53,11 @@ def describe(found: JND, original_bytes: int | None = None) -> str:
 
 def plot_curve(found: JND, path: str | Path, title: str = "") -> Path:
     """Draw P against quality, and against the size of the file, as a PNG."""
+    from matplotlib.figure import Figure  # here, for whoever draws nothing need not wait for it
+
     path = Path(path)
-    figure = Figure(figsize=(9, 3.6), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(9, 3.6), dpi=110, facecolor="white")
+    figure.subplots_adjust(left=0.07, right=0.98, bottom=0.15, top=0.89, wspace=0.2)
     columns = (("quality", "quality", 1), ("bytes", "kilobytes of the file", 1000))
     for place, (key, label, unit) in enumerate(columns, start=1):
         axes = figure.add_subplot(1, 2, place)

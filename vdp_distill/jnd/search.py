@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from vdp_distill.jnd.codecs import Codec
 from vdp_distill.jnd.files import Picture
 from vdp_distill.jnd.judge import Judge
 from vdp_distill.jnd.limits import Limits
+from vdp_distill.jnd.shown import Shown
 
 __all__ = ["Point", "Trials", "lowest_invisible", "search"]
 
@@ -84,13 +83,13 @@ class Trials:
         found = self.estimate(quality)
         return found if quality in self.whole else found / SAFETY
 
-    def _watch(self, quality: int, shown: np.ndarray | None = None) -> float:
+    def _watch(self, quality: int, shown: Shown | None = None) -> float:
         if quality not in self.watched:
             shown = self._shown(quality) if shown is None else shown
             self.watched[quality] = self.judge.visibility_in(shown, self.cells)
         return self.watched[quality]
 
-    def _shown(self, quality: int) -> np.ndarray:
+    def _shown(self, quality: int) -> Shown:
         if quality not in self.files:
             self.files[quality] = self.source.encode(self.codec, quality)
         return self.source.shown(self.files[quality])

@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from vdp_distill.checkpoints import load_state, save_state, write_whole
+from vdp_distill.checkpoints import load_state, save_state
 from vdp_distill.human_data import MCLJCI, SyntheticObservers
 from vdp_distill.jnd import model as jnd_model
 from vdp_distill.jnd.network import LOSSES, DifferenceNetwork
@@ -25,6 +25,7 @@ from vdp_distill.jnd.responses import ResponseStore
 from vdp_distill.judgements import HumanData
 from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
+from vdp_distill.training.resumable import STATE, claim, conduct
 
 __all__ = ["begin", "human_data", "predict", "train"]
 
@@ -78,15 +79,8 @@ def train(
     recipe, out = recipe if isinstance(recipe, Recipe) else read_recipe(recipe), Path(out)
     store = data if isinstance(data, ResponseStore) else _responses(recipe, data, out)
     _check_data(recipe, store)
-    _claim(out, recipe, resume)
-    run = _Run(recipe, store, out)
-    if resume and run.state_path.is_file():
-        run.restore()
-    else:
-        run.begin()
-    with Progress(recipe.training.steps, run.position.step, progress) as bar:
-        run.run(bar)
-    return out
+    claim(out, recipe, read_recipe, resume)
+    return conduct(_Run(recipe, store, out), resume, progress)
 
 
 def human_data(recipe: Data, folder: str | Path, cache: str | Path | None = None) -> HumanData:
@@ -117,18 +111,6 @@ def _check_data(recipe: Recipe, store: ResponseStore) -> None:
         raise ValueError(f"[training]: fold must be 0 or one of {sorted(set(data.folds.values()))}, got {fold}")
     if fold and set(data.folds.values()) == {fold}:
         raise ValueError(f"fold {fold} holds all {len(data.sources)} sources; there is nothing left to train on")
-
-
-def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the folder this run's own, or refuse another's."""
-    path = out / "recipe.toml"
-    if path.is_file():
-        if not resume:
-            raise ValueError(f"{out} already holds a training run; go on with it by --resume, or choose another folder")
-        if read_recipe(path) != recipe:
-            raise ValueError(f"{out} holds a run of another recipe; resume with {path}, or choose another folder")
-        return
-    write_whole(path, lambda partial: partial.write_text(recipe.text(), encoding="utf-8"))
 
 
 @torch.no_grad()
@@ -170,11 +152,10 @@ class _Run:
         self.network = NETWORKS[recipe.network.kind][1](recipe.network, generator)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=self.training.learning_rate)
         self.learnt, self.held_out = store.data.split(self.training.fold)
-        self.position, self.state_path = Position(), out / "resume.safetensors"
+        self.position, self.state_path, self.steps = Position(), out / STATE, self.training.steps
 
-    def begin(self) -> None:
-        if isinstance(self.network, DifferenceNetwork):
-            begin(self.network, self.store, self.learnt)
+    def steps_done(self) -> int:
+        return self.position.step
 
     def restore(self) -> None:
         """Go back to the last saved position."""
@@ -186,6 +167,8 @@ class _Run:
     def run(self, bar: Progress) -> None:
         """Train to the last step; validate and save on the way."""
         at = self.position
+        if not at.step and isinstance(self.network, DifferenceNetwork):
+            begin(self.network, self.store, self.learnt)
         for indices in self.batches():
             loss = self.step(indices)
             at.step, at.train_steps, at.train_loss = at.step + 1, at.train_steps + 1, at.train_loss + loss

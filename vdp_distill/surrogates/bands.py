@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.signal import convolve2d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,14 +42,23 @@ def starting_taps() -> dict[str, np.ndarray]:
     low, decimating = sp3_filters.LOW_PASS, sp3_filters.LOW_PASS_DECIMATING
 
     def first(bands):
-        joined = [convolve2d(low, band) for band in bands]
-        return np.stack([_cut(sp3_filters.HIGH_PASS), *map(_cut, joined), _cut(convolve2d(low, decimating))])
+        joined = [_joined(low, band) for band in bands]
+        return np.stack([_cut(sp3_filters.HIGH_PASS), *map(_cut, joined), _cut(_joined(low, decimating))])
 
     def later(bands):
         return np.stack([*map(_cut, bands), _cut(decimating)])
 
     back = {"first_taps_back": first(turned), "later_taps_back": later(turned)}
     return {"first_taps": first(oriented), "later_taps": later(oriented)} | back
+
+
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """One filter that does what two do after one another; SciPy's would take a second and a half to import."""
+    height, width = second.shape
+    taps = np.zeros(np.add(first.shape, second.shape) - 1)
+    for (row, column), tap in np.ndenumerate(first):
+        taps[row : row + height, column : column + width] += tap * second
+    return taps
 
 
 def _cut(taps: np.ndarray) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""Pictures for the search: encoded as they are stored, judged as a display shows them, with nothing lost."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from skimage import data
+
+from vdp_distill.io import write_image
+from vdp_distill.jnd.codecs import CODECS
+from vdp_distill.jnd.files import read_picture
+from vdp_distill.jnd.shown import Shown
+
+JPEG = CODECS["jpeg"]
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    return data.astronaut()[60:124, 180:260].copy()
+
+
+def test_colour_that_is_not_judged_is_kept(photograph):
+    """Luminance is quantised as at the quality asked for, colour never more coarsely than at 75."""
+    picture = read_picture(photograph, JPEG)
+    for quality, colour in ((10, 75), (90, 90)):
+        tables = Image.open(io.BytesIO(picture.encode(JPEG, quality))).quantization
+        for table, at in ((0, quality), (1, colour)):
+            plain = io.BytesIO()
+            Image.fromarray(photograph).save(plain, "JPEG", quality=at)
+            assert list(tables[table]) == list(Image.open(plain).quantization[table])
+
+
+def with_metadata(folder, suffix, image, **more):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = folder / f"picture{suffix}"
+    image.save(path, exif=exif.tobytes(), icc_profile=profile, **more)
+    return path, profile
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+def test_metadata_is_kept(codec, photograph, tmp_path):
+    path, profile = with_metadata(tmp_path, ".png", Image.fromarray(photograph))
+    picture = read_picture(path, CODECS[codec])
+    image = Image.open(io.BytesIO(picture.encode(CODECS[codec], 60)))
+    assert image.getexif()[0x010E] == "a description" and image.getexif()[0x0112] == 6
+    assert image.info["icc_profile"] == profile and image.size == (80, 64)
+    assert any("orientation is kept" in note for note in picture.notes)
+
+
+@pytest.mark.parametrize(("codec", "mode", "note"), [("jpeg", "RGB", "over white"), ("webp", "RGBA", "kept")])
+def test_transparency(codec, mode, note, photograph, tmp_path):
+    cover = np.full((64, 80, 1), 255, np.uint8)
+    cover[:, :40] = 0
+    Image.fromarray(np.concatenate([photograph, cover], axis=2)).save(tmp_path / "p.png")
+    picture = read_picture(tmp_path / "p.png", CODECS[codec])
+    assert picture.image.mode == mode and any(note in text for text in picture.notes)
+    assert (picture.codes[:, :40] == 255).all() and not (picture.codes[:, 40:] == 255).all()
+    assert picture.shown(picture.encode(CODECS[codec], 90)).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_are_judged_with_all_of_them(suffix, photograph, tmp_path):
+    deep = photograph.astype(np.uint16) * 257 + 100
+    deep = np.minimum(deep, 65535).astype(np.uint16)
+    write_image(tmp_path / f"p{suffix}", deep)
+    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
+    np.testing.assert_array_equal(picture.codes, deep.astype(np.float32) / np.float32(65535))
+    assert picture.image.mode == "RGB" and any("more than 8 bits" in note for note in picture.notes)
+
+
+def test_a_profile_that_cannot_be_read_is_kept_and_said(photograph, tmp_path):
+    Image.fromarray(photograph).save(tmp_path / "p.png", icc_profile=b"no profile")
+    picture = read_picture(tmp_path / "p.png", JPEG)
+    assert any("cannot be read" in note for note in picture.notes)
+    np.testing.assert_array_equal(picture.codes, photograph)
+
+
+def turned_profile():
+    """sRGB's with the primaries of red and green exchanged, under another name."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for before, after in ((b"rXYZ", b"...."), (b"gXYZ", b"rXYZ"), (b"....", b"gXYZ")):
+        profile = profile.replace(before, after)
+    return profile.replace("sRGB".encode("utf-16-be"), "turn".encode("utf-16-be"))
+
+
+def test_a_profile_is_shown_in_srgb(photograph, tmp_path):
+    """The screen's red is this profile's green; all of it is shown as any part of it is."""
+    Image.fromarray(photograph).save(tmp_path / "p.png", icc_profile=turned_profile())
+    picture = read_picture(tmp_path / "p.png", CODECS["webp"])
+    assert any("'turn built-in' kept" in note for note in picture.notes)
+    # Profiles hold their numbers in 16 bits: two steps of 255 at the dark end of the curve.
+    np.testing.assert_allclose(picture.codes.astype(int), photograph[..., [1, 0, 2]], atol=2)
+    np.testing.assert_array_equal(picture.image, photograph)
+    shown = picture.shown(picture.encode(CODECS["webp"], 100))
+    np.testing.assert_array_equal(shown[10:40, 20:30], shown[:, :][10:40, 20:30])
+    assert np.abs(shown[:, :].astype(int) - picture.codes).mean() < 5  # of the codec, in colour above all
+
+
+def test_transparency_is_shown_in_parts_as_in_whole(photograph):
+    cover = np.linspace(0, 255, 64 * 80).astype(np.uint8).reshape(64, 80, 1)
+    shown = Shown(Image.fromarray(np.concatenate([photograph, cover], axis=2)))
+    blended = photograph * (cover / 255) + 255 * (1 - cover / 255)
+    np.testing.assert_allclose(shown[:, :], blended, atol=1)  # rounding of Pillow's blend
+    np.testing.assert_array_equal(shown[5:50, 60:], shown[:, :][5:50, 60:])
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1"])
+def test_other_modes(mode, photograph, tmp_path):
+    suffix = ".jpg" if mode == "CMYK" else ".png"
+    Image.fromarray(photograph).convert(mode).save(tmp_path / f"p{suffix}")
+    picture = read_picture(tmp_path / f"p{suffix}", JPEG)
+    assert picture.codes.shape == (64, 80, 3) and picture.image.mode in ("L", "RGB")
+    assert picture.shown(picture.encode(JPEG, 90)).shape == (64, 80, 3)
