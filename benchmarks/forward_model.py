@@ -60,7 +60,8 @@ def agreement(name: str, loss: ForwardLoss, pairs: list[tuple[Tensor, Tensor]]) 
             maps.append((flip_of(test, reference), loss.judge(test, reference).map[0, 0].numpy()))
     scores = np.array([[found.mean() for found in pair] for pair in maps], np.float64)
     true, found = (np.concatenate([pair[side].ravel()[::7] for pair in maps]) for side in (0, 1))
-    each = [pearsonr(*(side.ravel() for side in pair)).statistic for pair in maps]
+    varied = [pair for pair in maps if all(np.ptp(side) > 0 for side in pair)]  # an even map correlates with nothing
+    each = [pearsonr(*(side.ravel() for side in pair)).statistic for pair in varied]
     values = {
         "score, PLCC": pearsonr(*scores.T).statistic,
         "score, SROCC": spearmanr(*scores.T).statistic,
