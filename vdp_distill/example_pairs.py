@@ -48,9 +48,14 @@ def photograph_pairs(
     for number, reference in enumerate(islice(cycle(photographs), count)):
         strength = 0.002 * 4.0 ** (number * 5 / max(1, count - 1))
         noise = torch.randn(reference.shape, generator=generator)
-        change = 0.05 * noise if number % 2 == 0 else F.avg_pool2d(reference, 5, 1, 2) - reference
+        change = 0.05 * noise if number % 2 == 0 else _blurred(reference) - reference
         pairs.append(((reference + strength * change).clamp(0, 1), reference))
     return pairs
+
+
+def _blurred(image: Tensor) -> Tensor:
+    """5 x 5 mean with mirrored borders: zeros outside would darken the frame, which is no blur."""
+    return F.avg_pool2d(F.pad(image, (2,) * 4, mode="reflect"), 5, 1)
 
 
 def _photographs(folder: str | Path | None) -> Iterator[Tensor]:
