@@ -2,6 +2,7 @@
 
     python -m benchmarks.data                            a few minutes
     python -m benchmarks.data --images ~/photographs --set data/zoo     other pictures; read a large set of your own
+    python -m benchmarks.data --set data/zoo --reading                  reading alone; other rows stay as they are
 
 Two paces stand in every row, both without the start of the processes. ``per_second`` is by the clock: what a user gets
 if nothing else runs. ``per_cpu_second`` counts only the time that a processor spent on it; other work on the machine
@@ -116,19 +117,23 @@ def load(folder: Path, workers: int, passes: int = 4) -> dict:
     }
 
 
-def measure(images: Path | None, large_set: Path | None, shards: int, scratch: Path) -> Iterator[dict]:
-    """Rows, one after another."""
+def making(images: Path | None, shards: int, scratch: Path) -> Iterator[dict]:
+    """Rows of making, one after another."""
     paper, *others = recipes().items()
     for workers in (1, 2, 4):
         out = scratch / f"workers-{workers}"
         yield {"what": paper[0], **make(paper[1], shards * workers, workers, out, images)}
     for number, (what, recipe) in enumerate(others):
         yield {"what": what, **make(recipe, 2, 2, scratch / f"other-{number}", images)}
-    folder = large_set or out
+
+
+def reading(folder: Path, passes: int) -> Iterator[dict]:
+    """Rows of reading; a first pass, not counted, brings the set from the disk into memory, as far as it fits."""
+    load(folder, 0, 1)
     yield {"what": "read inputs and P_map, shuffled", **read(folder, INPUTS, 2000)}
     yield {"what": "read everything, shuffled", **read(folder, None, 1000)}
     for workers in (0, 1, 2):
-        yield {"what": "load batches of inputs and P_map, shuffled", **load(folder, workers, 1 if large_set else 4)}
+        yield {"what": "load batches of inputs and P_map, shuffled", **load(folder, workers, passes)}
 
 
 def shown(value) -> str:
@@ -148,18 +153,35 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of photographs; those of scikit-image otherwise")
     parser.add_argument("--set", type=Path, help="read this set instead of the one that is made")
     parser.add_argument("--shards", type=int, default=3, help=f"shards of {PER_SHARD} samples a process")
+    parser.add_argument("--reading", action="store_true", help="reading alone, of --set")
     options = parser.parse_args()
+    if options.reading and options.set is None:
+        parser.error("--reading needs --set FOLDER, a set to read")
     torch.set_num_threads(1)
     packages = versions("vdp-distill", "torch", "h5py", "numcodecs", "pillow")
     about = {"cores": os.cpu_count(), "processor": describe()["processor"]}
     about["versions"] = " ".join(f"{name}={value}" for name, value in packages.items())
-    path, rows = RESULTS / f"data-{machine_name()}.csv", []
+    path = RESULTS / f"data-{machine_name()}.csv"
+    rows = made_before(path) if options.reading else []
     with tempfile.TemporaryDirectory() as scratch:
-        for row in measure(options.images, options.set, options.shards, Path(scratch)):
+        for row in measure(options, Path(scratch)):
             rows.append({**row, **about, "load_average": os.getloadavg()[0]})
             print(", ".join(f"{name} {shown(value)}" for name, value in row.items()), flush=True)
             write(rows, path)
     print(f"wrote {path}")
+
+
+def measure(options: argparse.Namespace, scratch: Path) -> Iterator[dict]:
+    """All rows asked for, one after another."""
+    if not options.reading:
+        yield from making(options.images, options.shards, scratch)
+    yield from reading(options.set or scratch / "workers-4", 1 if options.set else 4)
+
+
+def made_before(path: Path) -> list[dict]:
+    """The file's rows of making."""
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["what"].startswith("make")]
 
 
 def write(rows: list[dict], path: Path) -> None:

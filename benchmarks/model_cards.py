@@ -68,7 +68,7 @@ def training_data(data: Path) -> dict:
 
 
 def failure_pairs() -> dict[str, tuple[Tensor, Tensor]]:
-    """Pairs of what the small systems are weak at: single pixels, colour alone, the frame, and a plain one to compare."""
+    """Pairs of what the small systems are weak at: single pixels, colour alone, the frame; and plain noise."""
     _, reference = photograph_pairs(192, 256)[0]
     generator = torch.Generator().manual_seed(0)
     isolated = torch.where(torch.rand(1, 1, 192, 256, generator=generator) < 5e-4, 1 - reference, reference)
@@ -130,7 +130,8 @@ def judged_on(name: str) -> str:
     row = next(row for row in read(RESULTS / "surrogates.csv") if row["model"] == name)
     return (
         f"128x128 pairs: {row['data']}; no training sample was cut from these photographs. Whole images of 1920x1080: "
-        "noise and blur of rising strength on large photographs that nobody trained on, at 45 pixels per degree. `python -m benchmarks.surrogates`; "
+        "noise and blur of rising strength on large photographs that no training sample was cut from, at 45 pixels per "
+        "degree. `python -m benchmarks.surrogates`; "
         "truth is the exact metric."
     )
 

@@ -1,12 +1,12 @@
 """How much faster is the exact metric than the reference, and how does it stand beside what people use instead?
 
-    python -m benchmarks.speed                      every size up to 1080p; half an hour on two cores
+    python -m benchmarks.speed                      every size up to 4K; half an hour on two cores
     python -m benchmarks.speed --sizes 128x128 1080x1920 --rounds 3
     VDP_DISTILL_HDRVDP=~/hdrvdp-2.2.2 python -m benchmarks.speed      with the user's own HDR-VDP
 
 All sides run in one process, in turn, round after round; what is written are ratios of medians in that run, with the
-spread over its rounds, and each side's peak memory from a process of its own. Writes ``results/speed-<machine>.csv``
-and a plot of the same name.
+spread over its rounds, and each side's peak memory from a process of its own. Writes ``results/speed-<machine>.csv``,
+where a size that is measured again replaces its own rows, and a plot of the same name.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.machine import RESULTS, describe, machine_name, photograph_pair, versions
@@ -59,7 +60,7 @@ def prepared(sides: list[Side], height: int, width: int) -> dict[str, dict[str, 
         directions["forward"][side.name] = forward
         if backward is not None and height * width <= side.largest_backward:
             directions["forward+backward"][side.name] = backward
-    return directions
+    return {direction: functions for direction, functions in directions.items() if functions}
 
 
 def peak_memory_gb(side: str, direction: str, size: str) -> float:
@@ -91,10 +92,9 @@ def peaks_kb(root: int) -> list[int]:
     return [found[pid][1] for pid in family if pid in found]
 
 
-def measure(sides: list[Side], size: str, rounds: int) -> list[dict]:
+def measure(sides: list[Side], size: str, rounds: int) -> Iterator[dict]:
     """Rows of one size."""
     height, width = map(int, size.split("x"))
-    rows = []
     for direction, functions in prepared(sides, height, width).items():
         times = rounds_of(functions, rounds)
         base = statistics.median(times[REFERENCE])
@@ -113,9 +113,17 @@ def measure(sides: list[Side], size: str, rounds: int) -> list[dict]:
             about = describe()
             packages = versions("vdp-distill", "torch", *side.packages)
             text = " ".join(f"{name}={value}" for name, value in packages.items())
-            rows.append((*row, rounds, f"{peak:.2f}", side.computes, about["processor"], about["threads"], text))
+            values = (*row, rounds, f"{peak:.2f}", side.computes, about["processor"], about["threads"], text)
             print(f"{size:>10} {direction:17} {side.name:14} {row[4]:>8} x exact-float32, {peak:.2f} GB", flush=True)
-    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+            yield dict(zip(COLUMNS, values, strict=True))
+
+
+def of_other_sizes(path: Path, sizes: Sequence[str]) -> list[dict]:
+    """What the file holds of sizes that are not measured now."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if f"{row['height']}x{row['width']}" not in sizes]
 
 
 def rounded(value: float) -> str:
@@ -160,11 +168,12 @@ def main() -> None:
             print(f"without {side.name}: {available(side)}")
     sides = [side for side in sides if not available(side)]
     path = RESULTS / f"speed-{machine_name()}.csv"
-    rows = []
-    for size in options.sizes:  # written after every size, so that an interrupted run keeps what it measured
-        rows += measure(sides, size, options.rounds)
-        write(rows, path)
-        plot(rows, path.with_suffix(".png"))
+    rows = of_other_sizes(path, options.sizes)
+    for size in options.sizes:
+        for row in measure(sides, size, options.rounds):  # written as it comes: an interrupted run keeps what it has
+            rows.append(row)
+            write(rows, path)
+    plot(rows, path.with_suffix(".png"))
     print(f"wrote {path} and its plot")
 
 

@@ -213,6 +213,20 @@ def test_crops_stay_inside_and_keep_light(photographs):
         assert source.kind == "light" or square.max() <= 1
 
 
+def test_enlarged_crops_have_less_detail_and_the_same_light(photographs):
+    sources, _ = find_photographs(photographs, 32)
+    album = Album(photographs, sources)
+    number = next(number for number, source in enumerate(sources) if source.kind == "code")
+    picture = album.picture(number).astype(np.float32)
+    largest = np.iinfo(album.picture(number).dtype).max if album.picture(number).dtype.kind == "u" else 1
+    square, (top, left, side, turn) = album.crop(number, 32, (4.0, 4.0), False, generator_for(1, "crop", 0))
+    cut = picture[top : top + side, left : left + side] / largest
+    assert (square.shape, side, turn) == ((32, 32, 3), 8, 0)
+    # Bicubic weights sum to 1; its overshoot is cut off, at the borders too.
+    assert abs(square.mean() - cut.mean()) < 0.05 * cut.mean()
+    assert np.abs(np.diff(square, axis=0)).mean() < np.abs(np.diff(cut, axis=0)).mean()
+
+
 @pytest.mark.parametrize("change", [{"distortions": Distortions(kinds={"none": 1})}])
 def test_no_difference_gives_exactly_nothing(tmp_path, change):
     make(small_recipe(count=4, **change), tmp_path / "none")
