@@ -111,5 +111,7 @@ def _check_ranges(recipe) -> None:
             raise ValueError(f"{name} must be a rising range of positive numbers, got {[low, high]}")
     if viewing.contrast[0] < 2:
         raise ValueError(f"viewing.contrast must be at least 2, got {viewing.contrast[0]}")
-    if recipe.scenes.zoom[1] > MOST_ENLARGED or recipe.aim.P_det[1] >= 1:
-        raise ValueError(f"scenes.zoom must end at {MOST_ENLARGED} at most, and aim.P_det under 1")
+    if recipe.scenes.zoom[1] > MOST_ENLARGED:
+        raise ValueError(f"scenes.zoom must end at {MOST_ENLARGED} at most, got {list(recipe.scenes.zoom)}")
+    if recipe.aim.P_det[1] >= 1:
+        raise ValueError(f"aim.P_det must end under 1, got {list(recipe.aim.P_det)}")

@@ -105,3 +105,4 @@ def test_a_start_of_another_network_is_refused(exact, tmp_path):
     recipe = Recipe(CortexConfig(), Training(images_per_batch=4, steps=1, start="vdp-swift-v1"))
     with pytest.raises(ValueError, match="is another network than"):
         distill.train(recipe, sets, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "recipe.toml").exists()

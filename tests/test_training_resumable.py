@@ -41,8 +41,10 @@ def test_a_folder_belongs_to_one_run(tmp_path, name):
 def test_a_remark_in_the_recipe_makes_it_no_other(tmp_path):
     claim(tmp_path, TrunkRecipe(), TrunkRecipe.read, resume=False)
     path = tmp_path / "recipe.toml"
-    path.write_text("# the second attempt\n" + path.read_text())
+    remarked = "# the second attempt\n" + path.read_text()
+    path.write_text(remarked)
     claim(tmp_path, TrunkRecipe(), TrunkRecipe.read, resume=True)
+    assert path.read_text() == remarked
 
 
 class Counter:

@@ -103,10 +103,10 @@ def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progre
     """One process of a training."""
     task = task_for(recipe.network)
     sets = open_sets(data, task.fields, recipe.training, fabric.device)
-    in_first_process(fabric, lambda: claim(out, recipe, read_recipe, resume))
     on_device = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(on_device):
         run = Run(fabric, recipe, task, sets, out)
+        in_first_process(fabric, lambda: claim(out, recipe, read_recipe, resume))  # after a wrong start is refused
         if resume:
             run.restore()
         steps, shown = recipe.training.steps, progress and fabric.is_global_zero
