@@ -27,15 +27,25 @@ from vdp_distill.surrogates.vision import DOMAIN
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 RELEASED = ("model.safetensors", "golden.safetensors", "recipe.toml", "log.csv", "curve.png")
 ABOUT = {
-    "cortex": "Optics and retina in one plane of light at full resolution; in the two finest levels the masking is "
-    "computed at every second pixel, the difference at every one.",
-    "fast": "As `vdp-cortex-v1`, but in the two finest levels the difference too is computed at every second pixel of "
-    "each axis, and the wide part of light scatter at half resolution.",
+    "cortex": "Optics and retina in one plane of light at full resolution; in the finest level the masking is computed "
+    "at every second pixel, the difference at every one.",
+    "fast": "As `vdp-cortex-v1`, but in the finest level the difference too is computed at every second pixel of each "
+    "axis, with filters of 13 taps for 17, and the wide part of light scatter at half resolution.",
     "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
     "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
     "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
     "milliseconds.",
 }
+WEAKNESS = {
+    "cortex": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
+    "are misjudged; single pixels are masked by what lies beside them.",
+    "fast": "Single pixels fall between the places where it looks, and its gradient, which looks there alone, leads "
+    "elsewhere in detail. One plane of light stands for all receptors, so changes of colour in places far from the "
+    "reference's mean colour are misjudged.",
+    "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
+    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
+}
+
 UNSEEN = {"zoo-v2": "Motion blur and demosaicing were not in its training."}
 """What a set leaves out, for the models that were trained on it to be judged on."""
 
@@ -164,6 +174,7 @@ def card(name: str) -> str:
         set=training["recipe"],
         samples=training["samples"],
         start=START[kind],
+        weakness=textwrap.fill(WEAKNESS[kind], 120),
         judged=textwrap.fill(f"{judged_on(name)} {UNSEEN.get(training['recipe'], '')}".strip(), 120),
         minutes=training["minutes"],
         recipe=f"vdp-{kind}",
@@ -197,8 +208,7 @@ and P_det (probabilities), Q.
 
 ## Where it fails
 
-One plane of light stands for all receptors, so a change of colour alone is misjudged; a difference of single pixels
-falls between the places where a sparse model looks, and counts too much along the frame, which mirrors it.
+{weakness}
 
 ![test, exact map, map of the model](failures.png)
 

@@ -2,6 +2,11 @@
 
 import pytest
 import torch
+import toy_task
+
+from vdp_distill import zoo
+from vdp_distill.training import report as training_report
+from vdp_distill.training import tasks as training_tasks
 
 
 @pytest.fixture
@@ -22,3 +27,11 @@ def make_pair(generator, batch, channels, height, width, dtype=torch.float64):
     reference = 20 + 100 * scene
     noise = torch.randn(reference.shape, generator=generator, dtype=dtype)
     return reference * (1 + 0.03 * noise), reference
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """The toy is known, and no curve is drawn, which is most of the work of so small a run."""
+    monkeypatch.setattr(training_tasks, "TASKS", {**training_tasks.TASKS, "toy": "toy_task:ToyTask"})
+    monkeypatch.setitem(zoo.NETWORKS, "toy", (toy_task.ToyConfig, toy_task.Toy))
+    monkeypatch.setattr(training_report, "_write_curve", lambda path, task, rows: path.write_bytes(b"a curve"))

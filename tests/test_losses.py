@@ -118,7 +118,7 @@ def test_every_number_of_channels(name, losses):
             assert loss(*images).isfinite().all()
 
 
-@pytest.mark.filterwarnings("ignore::vdp_distill.surrogate_metric.OutOfDomainWarning")
+@pytest.mark.filterwarnings("ignore::vdp_distill.small_metric.OutOfDomainWarning")
 @pytest.mark.parametrize("name", names())
 def test_the_smallest_image(name, losses):
     loss = losses(name)

@@ -43,6 +43,16 @@ def test_canvas_filter_equals_the_plain_one(generator, size):
     assert torch.allclose(fourier.filter_on_canvas(image, per_image.requires_grad_()), plain, atol=1e-13)
 
 
+def test_an_image_need_not_be_half_its_canvas(generator):
+    image = randn(generator, 2, 1, 24, 33)
+    transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(20, 31)))[None, None]
+    on_canvas = torch.zeros(2, 1, 40, 62, dtype=image.dtype)
+    on_canvas[..., :24, :33] = image
+    plain = torch.fft.irfft2(torch.fft.rfft2(on_canvas) * transfer, s=(40, 62))[..., :24, :33]
+    assert torch.allclose(fourier.filter_on_canvas(image, transfer), plain, atol=1e-13)
+    assert torch.allclose(fourier.filter_on_canvas(image, transfer.requires_grad_()), plain, atol=1e-13)
+
+
 def test_canvas_filter_in_parts_of_planes_equals_the_plain_one(generator, monkeypatch):
     monkeypatch.setattr(fourier, "GROUP_ELEMENTS", 500)
     image = randn(generator, 1, 3, 40, 37)

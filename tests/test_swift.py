@@ -9,8 +9,8 @@ from vdp_distill.display import Display
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import pyramid_height
 from vdp_distill.receptors import display_matrix
-from vdp_distill.surrogate_metric import SwiftVDP
-from vdp_distill.surrogates.blocks import grown, in_cells
+from vdp_distill.small_metric import SwiftVDP
+from vdp_distill.surrogates.blocks import at_pixels, in_cells
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
@@ -39,6 +39,13 @@ def test_filters_are_correlations_at_every_fourth_pixel():
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)  # float64, other order of sums
 
 
+def test_corners_lie_between_pixels():
+    places = torch.stack(torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij"))[None] * 4 - 0.5
+    rows, columns = at_pixels(places, 18, 27)[0]
+    # Corner k lies half a pixel before pixel 4 k; beyond the outermost corners' middles nothing is extrapolated.
+    assert torch.allclose(rows[:, 0], torch.arange(18.0)) and torch.allclose(columns[0], torch.arange(27.0))
+
+
 def test_a_shift_by_a_whole_block_of_the_coarsest_level_shifts_the_map():
     test, reference = images(192, 192)
     network = swift(encoding="sRGB-display", surround_l=10.0)
@@ -61,7 +68,7 @@ def test_a_constant_on_every_level_is_a_constant_map(size, octaves):
         quarter = (-(-length // 4) + 1 for length in eighth)
         levels.append(torch.ones(1, (octaves - 3) * group, *quarter) / group)
     base = torch.ones(1, 1, *(-(-length // 2 ** (octaves - 3)) for length in eighth))
-    found = grown(network.parts(levels, base, octaves), 4, *size)
+    found = at_pixels(network.parts(levels, base, octaves), *size)
     expected = torch.tensor([1.0, 1.0, 1.0, 1.0, 1 + max(0, octaves - 3)]).view(1, 5, 1, 1)
     assert torch.allclose(found, expected.expand(1, 5, *size))
 

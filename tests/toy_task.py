@@ -3,6 +3,7 @@
 python tests/toy_task.py OUT '{"devices": 2}'
 """
 
+import csv
 import json
 import sys
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 from torch import nn
 
 from vdp_distill import zoo
-from vdp_distill.checkpoints import write_tensors
+from vdp_distill.checkpoints import read_tensors, write_tensors
+from vdp_distill.distill import train
 from vdp_distill.training import tasks as training_tasks
 from vdp_distill.training.recipe import Recipe, Training
 
@@ -86,9 +88,23 @@ def recipe(dropout=0.0, **options):
     return Recipe(ToyConfig(dropout=dropout), Training(**{**OPTIONS, **options}))
 
 
-def main():
-    from vdp_distill.distill import train
+def run(out, data=None, resume=False, **options):
+    """Train the toy."""
+    return train(recipe(**options), data or sets(), out, resume=resume, progress=False)
 
+
+def log(folder):
+    """The rows of a run's log."""
+    with open(folder / "log.csv", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def weights(folder, name="model.safetensors"):
+    """The tensors of one of a run's files."""
+    return read_tensors(folder / name)[0]
+
+
+def main():
     register()
     train(recipe(**json.loads(sys.argv[2])), sets(), Path(sys.argv[1]), progress=False)
 

@@ -73,18 +73,19 @@ def jnd(
     if not image:
         raise ValueError("jnd takes a picture or a folder: vdp-distill jnd photograph.png --ppd 60")
     options = {"pixels_per_degree": ppd, "display": display, "p": p, "model": model, "device": device}
+    from vdp_distill.jnd.memory import keep_freed_memory
+
+    keep_freed_memory()
     if Path(image).is_dir():
         _jnd_folder(Path(image), out, codec, workers, quiet, options)
         return
     from vdp_distill.jnd import find_jnd
-    from vdp_distill.jnd.memory import keep_freed_memory
     from vdp_distill.jnd.output import check_free, default_out, describe, plot_curve, save
 
     out = out or default_out(image, codec)
     plot = plot or out.with_name(f"{out.stem}-curve.png")
     check_free(out)
     check_free(plot)
-    keep_freed_memory()
     found = find_jnd(image, codec, **options)
     typer.echo(describe(found, Path(image).stat().st_size))
     picture = plot_curve(found, plot, Path(image).name)

@@ -28,14 +28,15 @@ def unit_frequency(height: int, width: int) -> np.ndarray:
 
 
 def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
-    """Filter images top-left on a canvas of zeros of twice their size.
+    """Filter images top-left on a canvas of zeros, for the metric of twice their size.
 
     Parameters
     ----------
     image
         (N, C, height, width).
     transfer
-        Real and even transfer function on the half spectrum of the canvas, (N or 1, C or 1, 2 height, width + 1).
+        Real and even transfer function on the half spectrum of the canvas, which it gives its size: (N or 1, C or 1,
+        2 height, width + 1).
     """
     if image.device.type == "cpu" and not transfer.requires_grad and not torch.compiler.is_compiling():
         return _SelfAdjointFilter.apply(image, transfer)
@@ -44,15 +45,21 @@ def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:
 
 def _filter_plain(image: Tensor, transfer: Tensor) -> Tensor:
     height, width = image.shape[-2:]
+    rows, columns = _canvas(transfer)
     if (
         torch.compiler.is_compiling()
     ):  # other runtimes know the whole transform alone, and no padding of complex numbers
-        spectrum = torch.fft.rfft2(functional.pad(image, (0, width, 0, height))) * transfer
-        return torch.fft.irfft2(spectrum, s=(2 * height, 2 * width))[..., :height, :width]
-    spectrum = torch.fft.rfft(image, n=2 * width)
-    spectrum = torch.fft.fft(spectrum, n=2 * height, dim=-2) * transfer
-    columns = torch.fft.ifft(spectrum, dim=-2)[..., :height, :]
-    return torch.fft.irfft(columns, n=2 * width)[..., :width]
+        spectrum = torch.fft.rfft2(functional.pad(image, (0, columns - width, 0, rows - height))) * transfer
+        return torch.fft.irfft2(spectrum, s=(rows, columns))[..., :height, :width]
+    spectrum = torch.fft.rfft(image, n=columns)
+    spectrum = torch.fft.fft(spectrum, n=rows, dim=-2) * transfer
+    cropped = torch.fft.ifft(spectrum, dim=-2)[..., :height, :]
+    return torch.fft.irfft(cropped, n=columns)[..., :width]
+
+
+def _canvas(transfer: Tensor | np.ndarray) -> tuple[int, int]:
+    """Rows and columns of the canvas that a transfer function is of."""
+    return transfer.shape[-2], 2 * (transfer.shape[-1] - 1)
 
 
 class _SelfAdjointFilter(torch.autograd.Function):
@@ -96,22 +103,23 @@ def _filter_scipy(image: Tensor, transfer: Tensor) -> Tensor:
 def _filter_planes(planes: np.ndarray, transfer: np.ndarray, target: np.ndarray, run) -> None:
     """Rows, columns and rows again, a few at a time while they are in the cache; ``run`` is a kind of ``map``."""
     count, height, width = planes.shape
-    half = np.empty((count, height, width + 1), np.result_type(planes, np.complex64))
+    canvas_rows, canvas_columns = _canvas(transfer)
+    half = np.empty((count, height, transfer.shape[-1]), np.result_type(planes, np.complex64))
 
     def rows_forward(rows: slice) -> None:
-        half[:, rows] = fft.rfft(planes[:, rows], n=2 * width)
+        half[:, rows] = fft.rfft(planes[:, rows], n=canvas_columns)
 
     def filter_columns(columns: slice) -> None:
-        spectrum = fft.fft(half[..., columns], n=2 * height, axis=-2)
+        spectrum = fft.fft(half[..., columns], n=canvas_rows, axis=-2)
         spectrum *= transfer[..., columns]
         half[..., columns] = fft.ifft(spectrum, axis=-2, overwrite_x=True)[:, :height]
 
     def rows_back(rows: slice) -> None:
-        target[:, rows] = fft.irfft(half[:, rows], n=2 * width, overwrite_x=True)[..., :width]
+        target[:, rows] = fft.irfft(half[:, rows], n=canvas_columns, overwrite_x=True)[..., :width]
 
-    list(run(rows_forward, _slices(height, 2 * width * count)))
-    list(run(filter_columns, _slices(width + 1, 2 * height * count)))
-    list(run(rows_back, _slices(height, 2 * width * count)))
+    list(run(rows_forward, _slices(height, canvas_columns * count)))
+    list(run(filter_columns, _slices(transfer.shape[-1], canvas_rows * count)))
+    list(run(rows_back, _slices(height, canvas_columns * count)))
 
 
 def _slices(length: int, elements: int) -> list[slice]:

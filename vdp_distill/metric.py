@@ -12,6 +12,7 @@ from vdp_distill.display import load_display
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.pipeline import STAGES, Geometry, Pair
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
+from vdp_distill.uncompiled import uncompiled
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["Result", "HDRVDP2", "hdrvdp2"]
@@ -94,7 +95,7 @@ class HDRVDP2(nn.Module):
         """The settings of a call."""
         return self.settings.override(**overrides) if overrides else self.settings
 
-    @torch.compiler.disable  # traced by torch.compile it is no faster, and takes minutes to compile
+    @uncompiled
     def forward(self, test, reference, **overrides) -> Result:
         """Predict for a pair or a batch of pairs; see :func:`hdrvdp2`."""
         settings = self.settings_for(**overrides)

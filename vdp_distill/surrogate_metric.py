@@ -1,34 +1,18 @@
 """Trained networks called like the metric: the same settings, the same result."""
 
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import pipeline
-from vdp_distill.display import Display
 from vdp_distill.metric import HDRVDP2, Result
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, Retina
-from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
-from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.settings import Settings, surround_of
 from vdp_distill.surrogates.paper import Chain
-from vdp_distill.surrogates.vision import DOMAIN, SmallVision
-from vdp_distill.tiles import in_tiles
+from vdp_distill.uncompiled import uncompiled
 
-__all__ = ["ChainVDP", "OutOfDomainWarning", "SmallVDP", "SurrogateVDP", "SwiftVDP"]
-
-
-SAMPLE_EVERY = 8
-"""Every so many pixels of each axis of the reference say what the receptors' shares are."""
-
-
-class OutOfDomainWarning(UserWarning):
-    """An input lies outside what a model was trained on."""
+__all__ = ["ChainVDP", "SurrogateVDP"]
 
 
 class SurrogateVDP(HDRVDP2):
@@ -63,7 +47,7 @@ class SurrogateVDP(HDRVDP2):
                 raise ValueError(f"{self.name} was trained with {name}={value!r} and takes no other; use model='exact'")
         return settings
 
-    @torch.compiler.disable  # as HDRVDP2
+    @uncompiled
     def forward(self, test, reference, **overrides) -> Result:
         """Predict for a pair or a batch of pairs; see :func:`vdp_distill.hdrvdp2`."""
         result = super().forward(test, reference, **overrides)
@@ -110,167 +94,3 @@ class ChainVDP(SurrogateVDP):
         both = self.network.retina(torch.cat(lights), surround)
         batch = lights.test.shape[0]
         return Pair(*(Retina(*(stage[side] for stage in both)) for side in (slice(batch), slice(batch, None))))
-
-
-class SmallVDP(SurrogateVDP):
-    """A small visual system in place of the metric's: one plane of light, a cortex at a fraction of the cost.
-
-    The call is that of :class:`vdp_distill.HDRVDP2`; it keeps no stages. It follows the pixels per degree, the display,
-    its spectra and the surround.
-
-    Parameters
-    ----------
-    network
-        It is frozen.
-    name
-        For ``Result.settings["model"]``.
-    strict
-        Raise for input outside what it was trained on, in place of one warning.
-    **settings
-        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
-
-    Examples
-    --------
-    >>> from vdp_distill.surrogates.cortex import CortexConfig
-    >>> model = SmallVDP(SmallVision(CortexConfig()))
-    >>> grey = torch.full((1, 3, 40, 40), 0.5)
-    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
-    0.0
-    """
-
-    fixed = SurrogateVDP.fixed | {"masking": True, "keep_stages": False}
-
-    def __init__(self, network: SmallVision, name: str = "small", *, strict: bool = False, **settings):
-        super().__init__(network, name, **settings)
-        self.strict, self.warned = strict, set()
-
-    def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
-        """In the precision of the weights, after the images were checked whole: tiles and samples of them mislead."""
-        dtype = next(self.network.parameters()).dtype
-        images = Pair(test.to(dtype), reference.to(dtype))
-        for name, image in zip(Pair._fields, images, strict=True):
-            check_image(image, settings, name)
-        return super()._predict(*images, settings)
-
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
-        """What the small cortex sees of a pair; no retina is kept."""
-        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
-        planes, shares, surround = self._planes(test, reference, settings)
-        if settings.check_values and not torch.compiler.is_compiling():
-            self._check_domain(planes.reference, pixels_per_degree, test.shape[-2:])
-        seen = self.network.see(planes, shares, surround, pixels_per_degree)
-        return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
-
-    def retina(self, lights: Pair, settings: Settings) -> Pair:
-        """The one plane's response of both images; no other stage."""
-        shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
-        planes = Pair(*(grey.grey_light(light, shares.luminance) for light in lights))
-        pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
-        surround = surround_of(settings, lights.reference)
-        achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
-        return Pair(*(Retina(None, None, *seen) for seen in zip(luminance, (None, None), achromatic, strict=True)))
-
-    def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, grey.Shares, Tensor]:
-        """One plane of light of each image, the receptors' shares in it, and the surround."""
-        sample = self._sample(reference, settings)
-        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        weight = shares.luminance[:, :, None, None]
-
-        def plane(image, weight):
-            return grey.mix(light_of(image, settings), weight)
-
-        planes = Pair(*(in_tiles(plane, image, weight) for image in (test, reference)))
-        return planes, shares, surround_of(settings, sample)
-
-    def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
-        """Light of some pixels of the reference, or of all where the surround is their mean."""
-        surround = settings.surround_l
-        takes_mean = not isinstance(surround, Tensor) and np.ndim(surround) == 0 and surround == -1
-        sample = reference if takes_mean else reference[..., ::SAMPLE_EVERY, ::SAMPLE_EVERY]
-        return light_of(sample, settings)
-
-    def _matrix(self, light_cdm2: Tensor, settings: Settings) -> Tensor:
-        channels = light_cdm2.shape[1]
-        return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
-
-    def _check_domain(self, reference_cdm2: Tensor, pixels_per_degree: Tensor, size: torch.Size) -> None:
-        with torch.no_grad():
-            side = torch.tensor(min(size))
-            found = {"pixels_per_degree": pixels_per_degree, "luminance_cdm2": reference_cdm2, "side_pixels": side}
-            for name, (low, high) in DOMAIN.items():
-                least, largest = (float(bound) for bound in torch.aminmax(found[name]))
-                if least < low or largest > high:
-                    self._outside(name, (least, largest), (low, high))
-
-    def _outside(self, name: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:
-        text = (
-            f"{self.name} was trained on {name} {allowed[0]:g} to {allowed[1]:g}, got {found[0]:.4g} to "
-            f"{found[1]:.4g}; compare with model='exact'"
-        )
-        if self.strict:
-            raise ValueError(text)
-        if name not in self.warned:
-            self.warned.add(name)
-            warnings.warn(text, OutOfDomainWarning, stacklevel=2)
-
-
-class SwiftVDP(SmallVDP):
-    """A block-wise visual system in place of the metric's, for loops that count milliseconds.
-
-    The call is that of :class:`SmallVDP`. Curves of displays with a standard range are read as polynomials
-    (:mod:`vdp_distill.surrogates.curves`).
-
-    Parameters
-    ----------
-    network, name, strict, **settings
-        As for :class:`SmallVDP`.
-
-    Examples
-    --------
-    >>> from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
-    >>> model = SwiftVDP(SwiftVision(SwiftConfig()))
-    >>> grey = torch.full((1, 3, 40, 40), 0.5)
-    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
-    0.0
-    """
-
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
-        """What the blocks see of a pair."""
-        images, sample = Pair(test, reference), self._sample(reference, settings)
-        to_luminance = self._luminance_of(images, settings)
-        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
-        if settings.check_values and not torch.compiler.is_compiling():
-            self._check_domain(grey.grey_light(sample, shares.luminance), pixels_per_degree, test.shape[-2:])
-        surround = surround_of(settings, sample)
-        seen = self.network.look(images, to_luminance, shares, surround, pixels_per_degree)
-        return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
-
-    def retina(self, lights: Pair, settings: Settings) -> Pair:
-        """Blocks have none."""
-        raise ValueError(f"{self.name} looks at blocks and gives no retina; use 'exact' or 'vdp-cortex-v1'")
-
-    def _luminance_of(self, images: Pair, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
-        """What makes luminance of pixels."""
-        display = settings.code_display()
-        fitted = light_polynomial(display) if display is not None else None
-        if fitted is None or images.reference.shape[1] != display.channels:
-            return lambda pixels, weight: grey.mix(light_of(pixels, settings), weight)
-        if self._within(images, settings):
-            return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
-        return lambda codes, weight: grey.mix(_with_tails(codes, fitted, display), weight)
-
-    def _within(self, images: Pair, settings: Settings) -> bool:
-        """Whether all code values are known to lie in 0..1, where the polynomial holds."""
-        if torch.compiler.is_compiling():
-            return False
-        if settings.out_of_range != "extend" and settings.check_values:
-            return True
-        ends = torch.stack([torch.stack(image.detach().aminmax()) for image in images])
-        return bool((ends >= 0).all() and (ends <= 1).all())
-
-
-def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:
-    """The polynomial in 0..1, continued as the display's curve is."""
-    inside = codes.clamp(0, 1)
-    return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside)

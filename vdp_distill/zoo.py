@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
-from vdp_distill.surrogate_metric import ChainVDP, SmallVDP, SwiftVDP
+from vdp_distill.small_metric import SmallVDP, SwiftVDP
+from vdp_distill.surrogate_metric import ChainVDP
 from vdp_distill.surrogates.cortex import CortexConfig
 from vdp_distill.surrogates.forward import ForwardConfig, ForwardNetwork
 from vdp_distill.surrogates.paper import Chain, ChainConfig

@@ -13,6 +13,7 @@ import torch
 
 from vdp_distill.io import READABLE, file_hash
 from vdp_distill.jnd.codecs import CODECS, codec_named
+from vdp_distill.jnd.memory import keep_freed_memory
 from vdp_distill.jnd.output import save
 from vdp_distill.jnd.smallest import find_jnd
 
@@ -145,13 +146,19 @@ def _run(tasks: list[tuple], workers: int) -> Iterator[dict]:
         yield from map(_one, tasks)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (threads,)) as pool:
         futures = {pool.submit(_one, task): task for task in tasks}
         try:
             for future in as_completed(futures):
                 yield _result(future, futures[future])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(threads: int) -> None:
+    """Make ready a process that does nothing else."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
 
 
 def _result(future, task: tuple) -> dict:

@@ -13,6 +13,7 @@ from vdp_distill import checks, detection, pipeline, zoo
 from vdp_distill.losses.contract import REDUCTIONS, as_tensors, chosen
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.settings import Settings, matrix_of
+from vdp_distill.uncompiled import uncompiled
 
 __all__ = ["Audit", "POOLS", "VDPLoss"]
 
@@ -116,7 +117,7 @@ class VDPLoss(nn.Module):
         self.audit_every, self.calls = audit_every, 0
         self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
 
-    @torch.compiler.disable  # as the metrics themselves
+    @uncompiled
     def forward(self, test: Tensor, reference: Tensor, **overrides) -> Tensor:
         """The loss of a batch of pairs.
 

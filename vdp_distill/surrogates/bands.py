@@ -18,13 +18,13 @@ from vdp_distill.tiles import in_tiles
 
 __all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "starting_taps", "to_size"]
 
-SIDE = 9
-"""Of every filter."""
+BAND_SIDE = 9
+"""Of the filters of a level's bands, but for the first."""
 
 TINY = 1e-12
 """Keeps the derivative of a square root finite at 0."""
 
-LUMINANCE_EVERY = 8
+LUMINANCE_EVERY = 2
 """The sensitivity's luminance is a mean of so many pixels in each axis."""
 
 
@@ -36,20 +36,22 @@ class Band(NamedTuple):
     reference: Tensor
 
 
-def starting_taps() -> dict[str, np.ndarray]:
-    """The metric's filters, those of the first level joined with the pass before it, cut to SIDE."""
+def starting_taps(side: int) -> dict[str, np.ndarray]:
+    """The metric's filters, those of the first level joined with the pass before it, cut to their sides.
+
+    The names are the parameters' of a small cortex; those of the way back, to the map, end in ``_back``.
+    """
     oriented, turned = sp3_filters.ORIENTED, sp3_filters.ORIENTED[..., ::-1, ::-1]
-    low, decimating = sp3_filters.LOW_PASS, sp3_filters.LOW_PASS_DECIMATING
+    before, decimating = sp3_filters.LOW_PASS, sp3_filters.LOW_PASS_DECIMATING
+    low = _cut(_joined(before, decimating), side), _cut(decimating, side)
 
-    def first(bands):
-        joined = [_joined(low, band) for band in bands]
-        return np.stack([_cut(sp3_filters.HIGH_PASS), *map(_cut, joined), _cut(_joined(low, decimating))])
+    def taps(bands: np.ndarray, end: str) -> dict[str, np.ndarray]:
+        first = [sp3_filters.HIGH_PASS, *(_joined(before, band) for band in bands)]
+        cut = np.stack([_cut(own, side) for own in first]), np.stack([_cut(own, BAND_SIDE) for own in bands])
+        named = zip(("first_taps", "later_taps", "first_low_taps", "later_low_taps"), (*cut, *low), strict=True)
+        return {name + end: values for name, values in named}
 
-    def later(bands):
-        return np.stack([*map(_cut, bands), _cut(decimating)])
-
-    back = {"first_taps_back": first(turned), "later_taps_back": later(turned)}
-    return {"first_taps": first(oriented), "later_taps": later(oriented)} | back
+    return taps(oriented, "") | taps(turned, "_back")
 
 
 def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -61,9 +63,10 @@ def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return taps
 
 
-def _cut(taps: np.ndarray) -> np.ndarray:
-    margin = (len(taps) - SIDE) // 2
-    return taps[margin : len(taps) - margin, margin : len(taps) - margin]
+def _cut(taps: np.ndarray, side: int) -> np.ndarray:
+    """The middle of a filter, or all of it in a frame of zeros."""
+    margin = (len(taps) - side) // 2
+    return np.pad(taps, -margin) if margin < 0 else taps[margin : margin + side, margin : margin + side]
 
 
 def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor], joint: bool) -> Tensor:
@@ -134,5 +137,7 @@ def masked_difference(band: Band, sensitivity: Tensor, signal: Tensor, number: i
     factor = in_tiles(threshold, sensitivity.expand_as(signal[:, :1]), signal)
     if factor.shape[-2:] != band.difference.shape[-2:]:
         height, width = band.difference.shape[-2:]
-        factor = F.interpolate(factor, scale_factor=2, mode="nearest")[..., :height, :width]
+        whole = [2 * length - 1 for length in factor.shape[-2:]]
+        factor = F.interpolate(factor, size=whole, mode="bilinear", align_corners=True)
+        factor = F.pad(factor, (0, width - whole[1], 0, height - whole[0]), mode="replicate")
     return in_tiles(excite, band.difference, factor)

@@ -23,6 +23,7 @@ from vdp_distill.tiles import in_tiles
 __all__ = [
     "Light",
     "at_corners",
+    "at_pixels",
     "grown",
     "in_cells",
     "in_response",
@@ -159,7 +160,14 @@ def shrunk(plane: Tensor, step: int) -> Tensor:
     return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
 
 
+def at_pixels(corners: Tensor, height: int, width: int) -> Tensor:
+    """A value a corner of blocks to pixels, bilinear: a corner lies between four pixels."""
+    half = BLOCK // 2
+    wide = F.interpolate(corners, scale_factor=BLOCK, mode="bilinear", align_corners=False)
+    return wide[..., half : half + height, half : half + width]
+
+
 def grown(corners: Tensor, step: int, height: int, width: int) -> Tensor:
-    """A value a corner to so many places between two of them, bilinear, and cut to a size."""
+    """A value a corner to so many corners of finer blocks between two of them, bilinear, and cut to a size."""
     whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
     return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]

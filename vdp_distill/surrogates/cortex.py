@@ -34,6 +34,8 @@ __all__ = ["CortexConfig", "SmallCortex", "Seen"]
 CLASSES = 6
 """Bands with gains of their own: high-pass, the three finest levels, coarser ones, base band."""
 
+FILTER_SIDES = (9, 13, 17)
+
 REFERENCE_PPD = 45.0
 
 MASKING_LOG10 = (
@@ -52,24 +54,30 @@ class CortexConfig:
     kind
         ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
     reduced_levels
-        How many levels, from the finest, are computed at a fraction of the cost.
+        In how many levels, from the finest, masking is computed at every second pixel of each axis.
     signal_every
         In those levels, 1 computes the difference at every pixel, 2 at every second one of each axis.
     scatter_every
         1: light scatter at full resolution; 2: the wide part of it at half.
     joint_masking
         Raise the sum of all that masks to its power once, not each part.
+    filter_side
+        Of the filters of the first level and between levels, in pixels: 9, 13, or 17, which cuts almost nothing of the
+        metric's. What is cut off, training must make good.
     """
 
     kind: str = "cortex"
-    reduced_levels: int = 2
+    reduced_levels: int = 1
     signal_every: int = 1
     scatter_every: int = 1
     joint_masking: bool = False
+    filter_side: int = 9
 
     def __post_init__(self):
-        if self.reduced_levels < 1:
-            raise ValueError(f"network: reduced_levels must be at least 1, got {self.reduced_levels}")
+        if self.reduced_levels < 0:
+            raise ValueError(f"network: reduced_levels must be at least 0, got {self.reduced_levels}")
+        if self.filter_side not in FILTER_SIDES:
+            raise ValueError(f"network: filter_side must be one of {FILTER_SIDES}, got {self.filter_side}")
         for name in ("signal_every", "scatter_every"):
             if getattr(self, name) not in (1, 2):
                 raise ValueError(f"network: {name} must be 1 or 2, got {getattr(self, name)}")
@@ -106,7 +114,7 @@ class SmallCortex(nn.Module):
     def __init__(self, config: CortexConfig):
         super().__init__()
         self.config = config
-        for name, taps in starting_taps().items():
+        for name, taps in starting_taps(config.filter_side).items():
             self.register_parameter(name, nn.Parameter(torch.tensor(taps, dtype=torch.get_default_dtype())))
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, CLASSES))
         self.masking_gain = nn.Parameter(torch.zeros(3, CLASSES))
@@ -140,23 +148,28 @@ class SmallCortex(nn.Module):
         difference, reference = achromatic.test - achromatic.reference, achromatic.reference
         batch, levels = reference.shape[0], []
         for level in range(pyramid_height(*reference.shape[-2:])):
-            taps = (self.first_taps if level == 0 else self.later_taps)[:, None]
+            taps, low_taps = self._taps(level)
             reduced = level < self.config.reduced_levels
             both = torch.cat([difference, reference])
             if reduced and self.config.signal_every == 2:
                 found = correlate(both, taps, keep_every=2)
-                band, low = Band(found[:batch, :-1], found[:batch, :-1], found[batch:, :-1]), found[:, -1:]
-            elif reduced:
-                signal, coarse = correlate(difference, taps[:-1]), correlate(reference, taps, keep_every=2)
-                band = Band(signal, signal[..., ::2, ::2], coarse[:, :-1])
-                low = torch.cat([correlate(difference, taps[-1:], keep_every=2), coarse[:, -1:]])
-            else:
-                found = correlate(both, taps[:-1])
                 band = Band(found[:batch], found[:batch], found[batch:])
-                low = correlate(both, taps[-1:], keep_every=2)
+            elif reduced:
+                signal = correlate(difference, taps)
+                band = Band(signal, signal[..., ::2, ::2], correlate(reference, taps, keep_every=2))
+            else:
+                found = correlate(both, taps)
+                band = Band(found[:batch], found[:batch], found[batch:])
             levels.append(band)
+            low = correlate(both, low_taps, keep_every=2)
             difference, reference = low[:batch], low[batch:]
         return [*levels, Band(difference, difference, reference)]
+
+    def _taps(self, level: int, end: str = "") -> tuple[Tensor, Tensor]:
+        """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k)."""
+        name = "first" if level == 0 else "later"
+        bands, low = (getattr(self, f"{name}_{part}{end}") for part in ("taps", "low_taps"))
+        return bands[:, None], low[None, None]
 
     def base(self, band: Band, luminance: Pair, frequency_cpd: Tensor) -> Band:
         """The base band through the metric's own contrast sensitivity."""
@@ -226,11 +239,10 @@ class SmallCortex(nn.Module):
         for _ in levels[1:]:
             sizes.append(tuple(-(-length // 2) for length in sizes[-1]))
         for level in reversed(range(len(levels))):
-            taps = (self.first_taps_back if level == 0 else self.later_taps_back)[None]
-            if levels[level].shape[-2:] != sizes[level]:
-                stuffed = torch.cat([4 * levels[level], low], dim=1)
-                low = correlate_zero_stuffed(stuffed, taps, *sizes[level])
+            taps, low_taps = self._taps(level, "_back")
+            low = correlate_zero_stuffed(low, low_taps, *sizes[level])
+            if levels[level].shape[-2:] == sizes[level]:
+                low = low + correlate(levels[level], taps.transpose(0, 1))
             else:
-                low = correlate_zero_stuffed(low, taps[:, -1:], *sizes[level])
-                low = low + correlate(levels[level], taps[:, :-1])
+                low = low + correlate_zero_stuffed(4 * levels[level], taps.transpose(0, 1), *sizes[level])
         return low

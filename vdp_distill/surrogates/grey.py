@@ -1,13 +1,16 @@
 """Optics and retina in one plane: what the surrogates of the whole metric see of light.
 
-The metric follows L cones, M cones and rods, each through the eye's optics. Their responses to most differences go
-together, so one plane carries them: the luminance that the eye adapts to, with each receptor's share of it taken from
-the mean of the reference image. Differences of colour alone are what this gives up; the model cards say how much.
+The metric follows L cones, M cones and rods, each through the eye's optics, and adds up their responses. One plane
+carries them: the light of each receptor over its mean in the reference, weighted by how much the receptor's response
+changes with it. So a change of colour alone is seen too: around the reference's mean colour, the response to the plane
+is to first order the sum of the responses. How much cones and rods count follows the lightness of the place. What is
+given up is the second order, pixels far from the mean colour; the model cards say how much.
 
 Nothing here is trained. Light scatter is the metric's own filter, or, with ``scatter_every=2``, a share of the sharp
 image and the rest at half resolution. Sources as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,11 +25,18 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
 from vdp_distill.tiles import in_tiles, look_up
 
-__all__ = ["Shares", "grey_light", "mix", "receptor_shares", "respond", "scatter", "Curve"]
+__all__ = ["Curve", "Shares", "light_plane", "mix", "receptor_shares", "respond", "scatter"]
 
 PIXELS_PER_DEGREE = (4.0, 500.0)
 NODES = 33
 FREQUENCIES = 64
+LIGHTNESS_EVERY = 4
+SLOPE_DECADES = 0.1
+"""The slope of a response is taken so far to either side of the mean."""
+
+TINY = 1e-9
+"""JND; keeps shares finite where no receptor responds."""
+
 PEAK_SENSITIVITY = 2.4
 """log10 of the peak contrast sensitivity that the networks are trained with."""
 
@@ -35,7 +45,13 @@ class Shares(NamedTuple):
     """How light becomes one plane, and the plane becomes receptors again."""
 
     luminance: Tensor
-    """Weight of each light channel, (N, C)."""
+    """Weight of each light channel at the mean lightness, (N, C)."""
+
+    cones: Tensor
+    """Weight of each light channel where cones alone respond, (N, C)."""
+
+    rods: Tensor
+    """The same for rods. The mean of every such plane is the luminance that the eye adapts to."""
 
     receptors: Tensor
     """L, M and rod response for each cd/m2 of luminance, (N, 3)."""
@@ -54,22 +70,70 @@ def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
     matrix
         (1 or N, C, 4), columns L, M, S, rod.
     """
-    luminance = (matrix[..., 0] + matrix[..., 1]).expand(reference_cdm2.shape[0], -1)
     with torch.no_grad():
         dark = DEFAULT_PARAMETERS.light_range_cdm2[0]
-        mean = reference_cdm2.mean(dim=(2, 3)).clamp(min=dark)[:, None] @ matrix
-        mean_luminance = mean[..., 0] + mean[..., 1]
-        receptors = mean[:, 0, [0, 1, 3]] / mean_luminance
-    return Shares(luminance, receptors, mean_luminance[:, 0])
+        mean = (reference_cdm2.mean(dim=(2, 3)).clamp(min=dark)[:, None] @ matrix)[:, 0, [0, 1, 3]]
+        luminance = mean[:, :2].sum(dim=1)
+        share = _response_shares(mean)[:, None]
+        channels = matrix[..., [0, 1, 3]] * (luminance[:, None] / mean)[:, None]
+        cones, rods = (channels[..., :2] * share[..., :2]).sum(dim=2) / share[..., :2].sum(dim=2), channels[..., 2]
+        weight = torch.lerp(cones, rods, share[..., 2])
+    return Shares(weight, cones, rods, mean / luminance[:, None], luminance)
 
 
-def grey_light(light_cdm2: Tensor, weight: Tensor) -> Tensor:
-    """Weighted sum of the light channels, (N, 1, H, W), for weights (N, C)."""
-    return in_tiles(mix, light_cdm2, weight[:, :, None, None])
+def _response_shares(light_cdm2: Tensor) -> Tensor:
+    """How much of the response to a relative change of light comes from L, M and rods, (..., 3); their sum is 1.
+
+    Parameters
+    ----------
+    light_cdm2
+        Of the receptors, (..., 3).
+    """
+    low, high = DEFAULT_PARAMETERS.lut_log10_range
+    cones, rods = response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, light_cdm2.device)
+    per_decade = (len(cones) - 1) / (high - low)
+    node, reach = (light_cdm2.double().log10() - low) * per_decade, SLOPE_DECADES * per_decade
+    rises = [
+        _shifted(curve, node[..., i] + reach) - _shifted(curve, node[..., i] - reach)
+        for i, curve in enumerate((cones, cones, rods))
+    ]
+    rises = torch.stack(rises, dim=-1).clamp(min=TINY)
+    return (rises / rises.sum(dim=-1, keepdim=True)).to(light_cdm2)
+
+
+def light_plane(images: Pair, shares: Shares, to_light: Callable[[Tensor], Tensor] = lambda image: image) -> Pair:
+    """One plane of light of both images, (N, 1, H, W) in cd/m2.
+
+    Rods count as much as they respond at the reference's lightness there, a mean of ``LIGHTNESS_EVERY`` pixels a side.
+
+    Parameters
+    ----------
+    images
+        (N, C, H, W) each.
+    to_light
+        What makes light in cd/m2 of pixels.
+    """
+
+    def see(image, cones, rods):
+        light = to_light(image)
+        return torch.cat([mix(light, cones), mix(light, rods)], dim=1)
+
+    weights = [weight[:, :, None, None] for weight in (shares.cones, shares.rods)]
+    seen = Pair(*(in_tiles(see, image, *weights) for image in images))
+    with torch.no_grad():
+        mean = F.avg_pool2d(seen.reference[:, :1], LIGHTNESS_EVERY, ceil_mode=True, count_include_pad=False)
+        receptors = mean.permute(0, 2, 3, 1) * shares.receptors[:, None, None]
+        share = _response_shares(receptors.clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0]))[..., 2]
+        share = F.interpolate(share[:, None], size=seen.reference.shape[-2:], mode="bilinear")
+    return Pair(*(in_tiles(_joined, planes, share) for planes in seen))
+
+
+def _joined(planes: Tensor, share: Tensor) -> Tensor:
+    return torch.lerp(planes[:, :1], planes[:, 1:], share)
 
 
 def mix(light_cdm2: Tensor, weight: Tensor) -> Tensor:
-    """:func:`grey_light` of a tile, for weights (N, C, 1, 1)."""
+    """Weighted sum of the light channels, (N, 1, H, W), for weights (N, C, 1, 1)."""
     return sum(light_cdm2[:, i : i + 1] * weight[:, i : i + 1] for i in range(light_cdm2.shape[1]))
 
 
@@ -79,7 +143,7 @@ def scatter(grey: Pair, surround: Tensor, pixels_per_degree: Tensor, every: int)
     Parameters
     ----------
     grey
-        :func:`grey_light` of both images, (N, 1, H, W).
+        :func:`light_plane` of both images, (N, 1, H, W).
     surround
         (N or 1, 1, 1, 1) in cd/m2.
     pixels_per_degree
@@ -192,13 +256,17 @@ def _canvas(height: int, width: int) -> np.ndarray:
 
 
 def _scatter_half(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
-    """A share of the sharp image, and means of 2 x 2 pixels, filtered by what is left, between their centres."""
+    """A share of the sharp image, and means of 2 x 2 pixels, filtered by what is left, between their centres.
+
+    A ring of empty means is filtered along: at the frame, pixels lie between an inner centre and an outer one.
+    """
     height, width = light.shape[-2:]
     low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
     share = _share(pixels_per_degree).view(-1, 1, 1, 1)
-    low = filter_on_canvas(low, _made_once(_rest, pixels_per_degree, *low.shape[-2:]))
+    transfer = _made_once(_rest, pixels_per_degree, *low.shape[-2:])
+    low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
     wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    return wide[..., :height, :width] + share * light
+    return wide[..., 2 : 2 + height, 2 : 2 + width] + share * light
 
 
 @lru_cache(maxsize=8)

@@ -24,7 +24,16 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import at_corners, grown, in_cells, in_response, on_retina, shrunk, whole_blocks
+from vdp_distill.surrogates.blocks import (
+    at_corners,
+    at_pixels,
+    grown,
+    in_cells,
+    in_response,
+    on_retina,
+    shrunk,
+    whole_blocks,
+)
 from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
@@ -167,8 +176,8 @@ class SwiftVision(VisualSystem):
         base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
         parts = self.parts(levels, base, octaves)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-        contrast = grown(corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights), BLOCK, *size)
-        return Seen(contrast, self.quality(levels, base, pixels_per_degree, octaves))
+        contrast = corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights)
+        return Seen(at_pixels(contrast, *size), self.quality(levels, base, pixels_per_degree, octaves))
 
     def level(self, cells: Pair, luminance: Tensor, ppd: Tensor, number: int, octaves: int) -> tuple[Tensor, Tensor]:
         """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""

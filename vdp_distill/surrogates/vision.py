@@ -61,7 +61,7 @@ class SmallVision(VisualSystem):
             (1,) or (N,).
         """
         shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        planes = Pair(*(grey.grey_light(light, shares.luminance) for light in light_cdm2))
+        planes = grey.light_plane(light_cdm2, shares)
         return self.see(planes, shares, surround_cdm2, pixels_per_degree)
 
     def see(self, planes: Pair, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:

@@ -40,8 +40,8 @@ LARGEST_ERROR = 2.0
 WEIGHTS = {"cortex": (1.0, 1.0, 1.0, 0.1), "fast": (1.0, 1.0, 1.0, 0.1), "swift": (1.0, 1.0, 1.0, 0.02)}
 """Of log contrast, P_det, P_map and Q in the loss, by kind of network: where Q is far off, it would drown the rest."""
 
-GAIN_RATE = 25.0
-"""Learning rate of the gains over that of the filters' taps, which are some hundredths."""
+GAIN_RATE = {"cortex": 100.0, "fast": 25.0, "swift": 25.0}
+"""Learning rate of the gains over that of the filters' taps, by kind: a cortex starts with the metric's own, whole."""
 
 
 class CortexTask(Task):
@@ -58,7 +58,7 @@ class CortexTask(Task):
         ErrorColumn("Q", "Q", "Q", is_square=True),
     )
     about = "Predicts what HDR-VDP 2.2 predicts for a pair of images: the map of contrast, P_map, P_det, C_max and Q."
-    limits = "One plane of light stands for all receptors: differences of colour alone are its weak side."
+    limits = "One plane of light stands for all receptors: colours far from the image's mean are its weak side."
     loss_unit = "weighted sum of errors"
 
     @property
@@ -91,7 +91,7 @@ class CortexTask(Task):
         taps = [value for name, value in network.named_parameters() if is_slow[name]]
         gains = [value for name, value in network.named_parameters() if not is_slow[name]]
         rate = training.learning_rate
-        return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE * rate}]
+        return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE[self.config.kind] * rate}]
 
 
 def _inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:
