@@ -188,13 +188,13 @@ over neighbouring qualities from 5 to 95 of each photograph. NIQE needs larger p
 SPEED = """## What it costs
 
 EDSR's baseline, enlarging by two to {side} x {side} pixels, batch {batch}: processor time of a step of training,
-forward, backward and update, median of {rounds} interleaved rounds on {threads} thread(s) of {processor}. The machine
-was busy (load average {load_average} when it ended): the last column is the least and the largest ratio within a round,
-and differences of a tenth mean nothing. Delbracio et al. 2021 report 0.53 to 0.57 for losses through VGG16 on their
-machine, with a batch of 4.
+forward, backward and update, median of {rounds} interleaved rounds on {threads} thread(s) of {processor} (load average
+{load_average} when it ended). The last column is the least and the largest ratio within a round: nothing is faster
+than L1, so differences of a twentieth mean nothing. Delbracio et al. 2021 report 0.53 to 0.57 for losses through VGG16
+on their machine, with a batch of 4.
 
-VDPLoss, with the fast surrogate and with the exact metric, keeps more speed than the loss through VGG16 and than what
-LPIPS computes through VGG16. It does not keep more than LPIPS through the small AlexNet: there the ranges overlap.
+VDPLoss, with a released surrogate and with the exact metric, keeps more speed than the loss through VGG16 and than what
+LPIPS computes through VGG16. Of LPIPS through the small AlexNet only the exact metric's range overlaps.
 
 {table}"""
 
