@@ -67,3 +67,10 @@ def write_photographs(folder: Path) -> Path:
     write_image(folder / "f.hdr", 10 ** rng.uniform(-2, 3, (50, 50, 3)).astype(np.float32))
     (folder / "LICENSE.txt").write_text("Free to all\n")
     return folder
+
+
+def make_whole(out):
+    """A set with every stage and map in float16."""
+    maps = ("P_map", "C_map", "gradient")
+    make(small_recipe(targets=targets(stages=EVERY_STAGE, maps=maps)), out)
+    return out

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from small_sets import EVERY_STAGE, make, small_recipe, targets
+from small_sets import EVERY_STAGE, make, make_whole, small_recipe, targets
 from torch.utils.data import BatchSampler, DataLoader
 
 from vdp_distill import dataset, shards
@@ -18,11 +18,7 @@ from vdp_distill.targets import complete, exact_metric
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A set with every stage and map in float16."""
-    out = tmp_path_factory.mktemp("data") / "set"
-    maps = ("P_map", "C_map", "gradient")
-    make(small_recipe(targets=targets(stages=EVERY_STAGE, maps=maps)), out)
-    return out
+    return make_whole(tmp_path_factory.mktemp("data") / "set")
 
 
 def test_stored_targets_are_those_of_the_metric(folder):

@@ -5,7 +5,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from small_sets import EVERY_STAGE, make, small_recipe, targets
+from small_sets import EVERY_STAGE, make, make_whole, small_recipe, targets
 
 from vdp_distill import dataset, shards
 from vdp_distill.dataset import ShardDataset
@@ -14,11 +14,7 @@ from vdp_distill.shard_writer import Writer, new_shard
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A set with every stage and map in float16."""
-    out = tmp_path_factory.mktemp("data") / "set"
-    maps = ("P_map", "C_map", "gradient")
-    make(small_recipe(targets=targets(stages=EVERY_STAGE, maps=maps)), out)
-    return out
+    return make_whole(tmp_path_factory.mktemp("data") / "set")
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str,
         inputs = (test.requires_grad_(), reference, pixels_per_degree[:conditions])
         ours, theirs = (module(*inputs).sum() for module in (program, loaded))
         gradients = [torch.autograd.grad(value, test)[0] for value in (ours, theirs)]
-        # By magnitude, not in norm: a kink of the masking that rounding crosses bends the gradient in one place.
+        # By magnitude, not in norm: a kink that float32's rounding crosses bends the gradient in one place.
         apart = float((gradients[0] - gradients[1]).abs().sum() / gradients[0].abs().sum().clamp(min=1e-12))
         off = ((ours - theirs).abs() / ours.abs().clamp(min=1e-12)).detach()
         worst["value"] = max(worst["value"], float(off))
