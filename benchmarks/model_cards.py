@@ -16,44 +16,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, UNSEEN, WEAKNESS
 from benchmarks.machine import RESULTS
 from benchmarks.readme_tables import read
 from vdp_distill import HDRVDP2, zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import models_folder, read_toml
-from vdp_distill.surrogates.vision import DOMAIN
 
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 RELEASED = ("model.safetensors", "golden.safetensors", "recipe.toml", "log.csv", "curve.png")
-ABOUT = {
-    "cortex": "Optics and retina in one plane of light at full resolution; in the finest level the masking is computed "
-    "at every second pixel, the difference at every one.",
-    "fast": "As `vdp-cortex-v1`, but in the finest level the difference too is computed at every second pixel of each "
-    "axis, with filters of 13 taps for 17, and the wide part of light scatter at half resolution.",
-    "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
-    "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
-    "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
-    "milliseconds.",
-}
-WEAKNESS = {
-    "cortex": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged; single pixels are masked by what lies beside them.",
-    "fast": "Single pixels fall between the places where it looks, and its gradient, which looks there alone, leads "
-    "elsewhere in detail. One plane of light stands for all receptors, so changes of colour in places far from the "
-    "reference's mean colour are misjudged.",
-    "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
-    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
-}
-
-UNSEEN = {"zoo-v2": "Motion blur and demosaicing were not in its training."}
-"""What a set leaves out, for the models that were trained on it to be judged on."""
-
-START = {
-    "cortex": "the metric's own filters",
-    "fast": "the metric's own filters",
-    "swift": "Gabor filters and the metric's masking weights",
-}
 
 
 def release(run: Path, name: str, data: Path, minutes: float) -> None:
@@ -67,14 +39,10 @@ def release(run: Path, name: str, data: Path, minutes: float) -> None:
 
 
 def training_data(data: Path) -> dict:
-    """Identity of a set: its recipe, sources and hash."""
+    """Identity of a set: its recipes and hashes."""
     manifest = json.loads((data / "set.json").read_text(encoding="utf-8"))
-    return {
-        "recipe": manifest["recipes"][0]["name"],
-        "set": manifest["sets"][0],
-        "manifest_sha256": file_hash(data / "set.json"),
-        "samples": manifest["recipes"][0]["count"],
-    }
+    recipes = [{"name": recipe["name"], "samples": recipe["count"]} for recipe in manifest["recipes"]]
+    return {"recipes": recipes, "sets": manifest["sets"], "manifest_sha256": file_hash(data / "set.json")}
 
 
 def failure_pairs() -> dict[str, tuple[Tensor, Tensor]]:
@@ -129,6 +97,18 @@ def speed_lines(name: str) -> list[str]:
     return lines
 
 
+def stage_lines(name: str) -> str:
+    """The table of the stages, for a model that has them."""
+    rows = [row for row in read(RESULTS / "chain.csv") if row["model"] == name]
+    if not rows:
+        return ""
+    lines = [
+        f"| {row['quantity']} | {row['rms']} | {row['median']} | {row['worst']} | {row['pairs']} | {row['data']} |"
+        for row in rows
+    ]
+    return "\n".join(["", STAGES, *lines, ""])
+
+
 def error_lines(name: str) -> list[str]:
     """Rows of the error table."""
     rows = [row for row in read(RESULTS / "surrogates.csv") if row["model"] == name]
@@ -146,6 +126,19 @@ def judged_on(name: str) -> str:
     )
 
 
+def made_of(training: dict) -> tuple[str, str]:
+    """A training set in words, and the commands that make it."""
+    sets = [f"{recipe['samples']:,} samples of the recipe `{recipe['name']}`" for recipe in training["recipes"]]
+    names = [recipe["name"] for recipe in training["recipes"]]
+    commands = [
+        f"vdp-distill generate {name} --count {recipe['samples']} --images FOLDER --out {name}"
+        for name, recipe in zip(names, training["recipes"], strict=True)
+    ]
+    if len(names) > 1:
+        commands.append(f"vdp-distill data merge {' '.join(names)} --out DIR")
+    return " and ".join(sets), "\n".join(f"    {command}" for command in commands)
+
+
 def distortion_lines(name: str) -> list[str]:
     """Rows of the table by distortion, worst first."""
     rows = [row for row in read(RESULTS / "surrogates-distortions.csv") if row["model"] == name]
@@ -159,11 +152,14 @@ def card(name: str) -> str:
     kind = read_toml(folder / "recipe.toml")["network"]["kind"]
     network = zoo.load_network(name)
     training = json.loads((folder / "training.json").read_text())
-    domain = [f"| {what} | {low:g} | {high:g} |" for what, (low, high) in DOMAIN.items()]
+    domain = [f"| {what} | {low:g} | {high:g} |" for what, (low, high) in zoo.load(name).domain.items()]
+    trained_on, commands = made_of(training)
     return CARD.format(
         name=name,
         about=textwrap.fill(ABOUT[kind], 120),
         errors="\n".join(error_lines(name)),
+        stages=stage_lines(name),
+        takes=TAKES[kind],
         distortions="\n".join(distortion_lines(name)),
         failures="\n".join(failures(name, folder / "failures.png")),
         speed="\n".join(speed_lines(name)) or "| not measured | | |",
@@ -171,79 +167,14 @@ def card(name: str) -> str:
         parameters=sum(value.numel() for value in network.parameters()),
         digest=file_hash(folder / "model.safetensors"),
         data_hash=training["manifest_sha256"],
-        set=training["recipe"],
-        samples=training["samples"],
+        trained_on=trained_on,
+        commands=commands,
         start=START[kind],
         weakness=textwrap.fill(WEAKNESS[kind], 120),
-        judged=textwrap.fill(f"{judged_on(name)} {UNSEEN.get(training['recipe'], '')}".strip(), 120),
+        judged=textwrap.fill(f"{judged_on(name)} {UNSEEN}", 120),
         minutes=training["minutes"],
         recipe=f"vdp-{kind}",
     )
-
-
-CARD = """# {name}
-
-Predicts what HDR-VDP 2.2 predicts for a pair of images: the contrast map and its peak C_max (threshold units), P_map
-and P_det (probabilities), Q.
-
-{about}
-
-{parameters} parameters, started from {start}.
-
-    from vdp_distill.zoo import load
-    model = load("{name}", encoding="sRGB-display", pixels_per_degree=45)
-    result = model(test, reference)          # or VDPLoss("{name}", ...), vdp-distill compare --model {name}
-
-## How far it is from the metric
-
-| | value | unit | samples |
-|---|---|---|---|
-{errors}
-
-{judged}
-
-| distortion | samples | bias, log10 C_max | RMSE, log10 C_max |
-|---|---|---|---|
-{distortions}
-
-## Where it fails
-
-{weakness}
-
-![test, exact map, map of the model](failures.png)
-
-| pair, 45 pixels per degree | C_max, exact | C_max, {name} |
-|---|---|---|
-{failures}
-
-## Where it is valid
-
-| | least | largest |
-|---|---|---|
-{domain}
-
-Encodings and displays of all kinds, their spectra and the surround are inputs; pixels per degree too. It takes
-`mtf=True`, `masking=True` and `peak_sensitivity=2.4` only, and keeps no stages. Input outside these bounds warns once;
-`load(name, strict=True)` raises.
-
-## Speed
-
-| | time over that of exact float32 | machine |
-|---|---|---|
-{speed}
-
-## Made
-
-Trained on {samples:,} samples of the recipe `{set}` (`vdp-distill generate {set} --count {samples} --images FOLDER`).
-SHA-256 of the set's manifest: `{data_hash}`.
-Sources: photographs of Kodak, CLIC 2025, CID22 and KonJND-1k, wallpapers of Pop!_OS, and openly licensed HDR pictures,
-each under its own licence, and scenes that the recipe draws. By `vdp-distill train {recipe} --data DIR --out OUT`, on
-one thread of two shared cores in {minutes:g} minutes.
-
-SHA-256 of `model.safetensors`: `{digest}`
-
-Licence: that of this project.
-"""
 
 
 def main() -> None:

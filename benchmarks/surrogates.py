@@ -1,11 +1,12 @@
 """How far are the released models from the exact metric, on photographs they never saw?
 
-    python -m benchmarks.surrogates [--data FOLDER [--whole]] [--samples 512] [--models NAME ...]
+    python -m benchmarks.surrogates [--data FOLDER [--whole]] [--viewing FOLDER] [--samples 512] [--models NAME ...]
 
 Judges every model of the zoo on the test split of a set of the recipe ``zoo-v1`` (made on the spot from scikit-image's
 photographs if no folder is given), or on the whole of a set whose photographs no model was trained on; on the gradient
 of log contrast near threshold; and on the contrast at which Gabor patches are seen. Truth is what the set holds: the
-exact metric in float32, whose distance to float64 the set's own card gives. Writes ``results/surrogates.csv``,
+exact metric in float32, whose distance to float64 the set's own card gives. ``--viewing`` takes a set of the recipe
+``unseen-viewing``, whose displays and rooms no model was trained on either. Writes ``results/surrogates.csv``,
 ``surrogates.png`` with the calibration curves, and ``surrogates-distortions.csv``.
 """
 
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from benchmarks.gabors import threshold_errors
 from benchmarks.machine import RESULTS
+from benchmarks.surrogates_figure import plot
 from vdp_distill import zoo
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.example_pairs import photograph_pairs
@@ -37,6 +39,9 @@ NEAR = (0.02, 0.98)
 JUDGED = (1e-2, 1e5)
 PEAK_DEG = 0.25
 """The map's peak counts as found within this angle."""
+
+UNSEEN_VIEWING = ("log10 C_max, RMSE", "log10 C_max, SROCC", "P_det near threshold, MAE", "P_map, MAE", "Q, RMSE")
+"""What is stated of viewing conditions that were never trained on."""
 
 
 def load_samples(folder: Path, count: int, split: str | None) -> tuple[dict[str, Tensor], list[str]]:
@@ -145,12 +150,18 @@ class Large:
         ]
 
 
+def viewing_rows(model: str, samples: dict[str, Tensor]) -> list[tuple[str, float, str, int]]:
+    """Errors under viewing conditions that were never trained on."""
+    rows = number_rows(predictions(model, samples), samples)
+    return [(f"unseen viewing: {name}", *numbers) for name, *numbers in rows if name in UNSEEN_VIEWING]
+
+
 def judge(
-    model: str, samples: dict[str, Tensor], data: str, gradients: int, large: Large
+    model: str, samples: dict[str, Tensor], data: str, gradients: int, large: Large, viewed: dict[str, Tensor] | None
 ) -> tuple[list[dict], dict[str, Tensor]]:
     """All rows of a model, and its predictions."""
     found = predictions(model, samples)
-    rows = number_rows(found, samples) + large.rows(model)
+    rows = number_rows(found, samples) + large.rows(model) + (viewing_rows(model, viewed) if viewed else [])
     cosines = gradient_cosines(model, samples, gradients)
     rows.append(("gradient of log C near threshold, median cosine", float(cosines.median()), "", len(cosines)))
     errors = threshold_errors(model)
@@ -181,31 +192,6 @@ def distortion_rows(model: str, found: dict[str, Tensor], samples: dict[str, Ten
     return rows
 
 
-def plot(results: dict[str, dict[str, Tensor]], samples: dict[str, Tensor], path: Path) -> None:
-    """Predicted contrast against the exact one, and how often P_det is right."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    scatter, calibration = figure.subplots(1, 2)
-    edges = torch.linspace(0, 1, 11)
-    for name, found in results.items():
-        scatter.loglog(samples["sum_S"], found["C_max"], ".", markersize=3, alpha=0.6, label=name)
-        bins = torch.bucketize(found["P_det"].clamp(0, 1 - 1e-6), edges[1:-1])
-        points = [
-            (found["P_det"][bins == k].mean(), samples["P_det"][bins == k].mean()) for k in bins.unique().tolist()
-        ]
-        calibration.plot(*zip(*points, strict=True), marker="o", label=name)
-    limits = (1e-3, 1e6)
-    scatter.plot(limits, limits, "k", linewidth=0.8)
-    scatter.set(xlim=limits, ylim=limits, xlabel="C_max, exact", ylabel="C_max, model")
-    calibration.plot((0, 1), (0, 1), "k", linewidth=0.8)
-    calibration.set(xlabel="P_det of the model, mean of a tenth", ylabel="P_det of the exact metric, mean")
-    for axes in (scatter, calibration):
-        axes.legend()
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
-
-
 def write(path: Path, rows: list[dict]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -226,6 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, help="folder of shards; made on the spot otherwise")
     parser.add_argument("--whole", action="store_true", help="all of the set, not its test split alone")
+    parser.add_argument("--viewing", type=Path, help="folder of shards under viewing conditions never trained on")
     parser.add_argument("--about", help="the set in words, for the results file")
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--gradients", type=int, default=48, help="pairs whose gradients are compared")
@@ -240,7 +227,8 @@ def main() -> None:
             "all" if options.whole else "test split"
         )
         large = Large(options.large, 18)
-        judged = {model: judge(model, samples, name, options.gradients, large) for model in models}
+        viewed = load_samples(options.viewing, options.samples, None)[0] if options.viewing else None
+        judged = {model: judge(model, samples, name, options.gradients, large, viewed) for model in models}
     rows = [row for own, _ in judged.values() for row in own]
     write(RESULTS / "surrogates.csv", rows)
     by_kind = [row for model, (_, found) in judged.items() for row in distortion_rows(model, found, samples, kinds)]

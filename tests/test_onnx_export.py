@@ -12,7 +12,7 @@ from vdp_distill import VDPLoss
 from vdp_distill.export import export_loss
 
 
-@pytest.fixture(scope="module", params=["vdp-fast-v1", "vdp-swift-v1"])
+@pytest.fixture(scope="module", params=["exact", "vdp-chain-v1", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1"])
 def model(request):
     return request.param
 

@@ -109,3 +109,58 @@ def test_a_start_of_another_network_is_refused(exact, tmp_path):
     with pytest.raises(ValueError, match="is another network than"):
         distill.train(recipe, sets, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "recipe.toml").exists()
+
+
+@pytest.fixture(scope="module")
+def sloped(exact):
+    """The batch with the metric's own gradient, as a shard may hold it."""
+    from vdp_distill.targets import complete, exact_metric
+
+    batch, _ = exact
+    conditions = {name: batch[f"conditions/{name}"] for name in ("pixels_per_degree", "surround_cdm2", "emission")}
+    lights = batch["light/test"], batch["light/reference"]
+    return batch | {"gradient": complete(exact_metric(), *lights, conditions, maps=("gradient",))["gradient"]}
+
+
+def test_gradients_are_matched_where_asked_for(sloped):
+    task = CortexTask(CortexConfig(), Training(gradient_weight=0.5))
+    assert task.fields[-1] == "gradient" and task.columns[-1].name == "gradient"
+    losses, errors = task.evaluate(SmallVision(CortexConfig()), sloped)
+    near = (sloped["P_det"] > 0.02) & (sloped["P_det"] < 0.98)
+    assert near.any() and bool(errors[~near, 4].isnan().all())
+    # An untrained cortex is near the metric: its gradient points where the metric's does, to some per cent.
+    assert bool((errors[near, 4] < 0.2).all()) and torch.allclose(losses[near, 4], 0.5 * errors[near, 4])
+    turned = sloped | {"gradient": -sloped["gradient"]}
+    _, away = task.evaluate(SmallVision(CortexConfig()), turned)
+    assert torch.allclose(away[near, 4], 2 - errors[near, 4], atol=1e-5)
+
+
+def test_the_matched_gradient_moves_the_weights(sloped):
+    """The derivative of the last loss by a weight, against the difference of two."""
+    task, network = CortexTask(CortexConfig(), Training(gradient_weight=1.0)), SmallVision(CortexConfig()).double()
+    batch = {name: value.double() for name, value in sloped.items()}
+    weight = network.cortex.sensitivity_gain
+
+    def loss():
+        return task.losses(network, batch)[:, 4].sum()
+
+    (found,) = torch.autograd.grad(loss(), weight)
+    step, changed = 1e-4, torch.zeros_like(weight)
+    place = divmod(int(found.abs().argmax()), weight.shape[1])
+    changed[place] = step
+    ends = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight.add_(sign * changed)
+        ends.append(float(loss().detach()))
+        with torch.no_grad():
+            weight.sub_(sign * changed)
+    assert float(found[place]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)
+
+
+def test_gradients_are_refused_where_they_mean_nothing():
+    from vdp_distill.surrogates import ChainConfig
+    from vdp_distill.training.tasks import task_for
+
+    with pytest.raises(ValueError, match="gradient_weight is for visual systems, not for a network 'paper'"):
+        task_for(ChainConfig(), Training(gradient_weight=1.0))

@@ -80,12 +80,13 @@ def jnd(
         _jnd_folder(Path(image), out, codec, workers, quiet, options)
         return
     from vdp_distill.jnd import find_jnd
-    from vdp_distill.jnd.output import check_free, default_out, describe, plot_curve, save
+    from vdp_distill.jnd.output import check_free, default_out, describe, load_plotting, plot_curve, save
 
     out = out or default_out(image, codec)
     plot = plot or out.with_name(f"{out.stem}-curve.png")
     check_free(out)
     check_free(plot)
+    load_plotting()
     found = find_jnd(image, codec, **options)
     typer.echo(describe(found, Path(image).stat().st_size))
     picture = plot_curve(found, plot, Path(image).name)

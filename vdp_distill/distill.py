@@ -101,7 +101,7 @@ def _fabric(training: Training, out: Path) -> Fabric:
 
 def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progress: bool) -> None:
     """One process of a training."""
-    task = task_for(recipe.network)
+    task = task_for(recipe.network, recipe.training)
     sets = open_sets(data, task.fields, recipe.training, fabric.device)
     on_device = [fabric.device] if fabric.device.type == "cuda" else []
     with torch.random.fork_rng(on_device):

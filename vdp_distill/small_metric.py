@@ -1,6 +1,5 @@
 """The small visual systems called like the metric: one plane of light, and what they were trained on."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ from vdp_distill.display import Display
 from vdp_distill.metric import Result
 from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
-from vdp_distill.surrogate_metric import SurrogateVDP
+from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
@@ -23,10 +22,6 @@ SAMPLE_EVERY = 8
 """Every so many pixels of each axis of the reference say what the receptors' shares are."""
 
 
-class OutOfDomainWarning(UserWarning):
-    """An input lies outside what a model was trained on."""
-
-
 class SmallVDP(SurrogateVDP):
     """A small visual system in place of the metric's: one plane of light, a cortex at a fraction of the cost.
 
@@ -35,14 +30,8 @@ class SmallVDP(SurrogateVDP):
 
     Parameters
     ----------
-    network
-        It is frozen.
-    name
-        For ``Result.settings["model"]``.
-    strict
-        Raise for input outside what it was trained on, in place of one warning.
-    **settings
-        As for :func:`vdp_distill.hdrvdp2`; without any they are all given at the call.
+    network, name, strict, **settings
+        As for :class:`vdp_distill.surrogate_metric.SurrogateVDP`.
 
     Examples
     --------
@@ -54,10 +43,10 @@ class SmallVDP(SurrogateVDP):
     """
 
     fixed = SurrogateVDP.fixed | {"masking": True, "keep_stages": False}
+    domain = DOMAIN
 
     def __init__(self, network: SmallVision, name: str = "small", *, strict: bool = False, **settings):
-        super().__init__(network, name, **settings)
-        self.strict, self.warned = strict, set()
+        super().__init__(network, name, strict=strict, **settings)
 
     def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
         """In the precision of the weights, after the images were checked whole: tiles and samples of them mislead."""
@@ -71,8 +60,7 @@ class SmallVDP(SurrogateVDP):
         """What the small cortex sees of a pair; no retina is kept."""
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
         planes, shares, surround = self._planes(test, reference, settings)
-        if settings.check_values and not torch.compiler.is_compiling():
-            self._check_domain(planes.reference, pixels_per_degree, test.shape[-2:])
+        self._check_domain(settings, planes.reference, pixels_per_degree, test.shape[-2:])
         seen = self.network.see(planes, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
@@ -103,25 +91,9 @@ class SmallVDP(SurrogateVDP):
         channels = light_cdm2.shape[1]
         return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
 
-    def _check_domain(self, reference_cdm2: Tensor, pixels_per_degree: Tensor, size: torch.Size) -> None:
-        with torch.no_grad():
-            side = torch.tensor(min(size))
-            found = {"pixels_per_degree": pixels_per_degree, "luminance_cdm2": reference_cdm2, "side_pixels": side}
-            for name, (low, high) in DOMAIN.items():
-                least, largest = (float(bound) for bound in torch.aminmax(found[name]))
-                if least < low or largest > high:
-                    self._outside(name, (least, largest), (low, high))
-
-    def _outside(self, name: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:
-        text = (
-            f"{self.name} was trained on {name} {allowed[0]:g} to {allowed[1]:g}, got {found[0]:.4g} to "
-            f"{found[1]:.4g}; compare with model='exact'"
-        )
-        if self.strict:
-            raise ValueError(text)
-        if name not in self.warned:
-            self.warned.add(name)
-            warnings.warn(text, OutOfDomainWarning, stacklevel=2)
+    def _check_domain(self, settings: Settings, reference_cdm2: Tensor, degree: Tensor, size: torch.Size) -> None:
+        side = torch.tensor(min(size))
+        self.check_domain(settings, pixels_per_degree=degree, luminance_cdm2=reference_cdm2, side_pixels=side)
 
 
 class SwiftVDP(SmallVDP):
@@ -150,9 +122,8 @@ class SwiftVDP(SmallVDP):
         to_luminance = self._luminance_of(images, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
-        if settings.check_values and not torch.compiler.is_compiling():
-            luminance = grey.mix(sample, shares.luminance[:, :, None, None])
-            self._check_domain(luminance, pixels_per_degree, test.shape[-2:])
+        luminance = grey.mix(sample, shares.luminance[:, :, None, None])
+        self._check_domain(settings, luminance, pixels_per_degree, test.shape[-2:])
         surround = surround_of(settings, sample)
         seen = self.network.look(images, to_luminance, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)

@@ -17,7 +17,8 @@ from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
 from vdp_distill.small_metric import SmallVDP, SwiftVDP
-from vdp_distill.surrogate_metric import ChainVDP
+from vdp_distill.surrogate_metric import ChainVDP, ConditionedVDP, SurrogateVDP
+from vdp_distill.surrogates.conditioned import ConditionedChain, ConditionedConfig
 from vdp_distill.surrogates.cortex import CortexConfig
 from vdp_distill.surrogates.forward import ForwardConfig, ForwardNetwork
 from vdp_distill.surrogates.paper import Chain, ChainConfig
@@ -45,6 +46,7 @@ GOLDEN_TOLERANCE = 1e-4
 
 NETWORKS = {
     "paper": (ChainConfig, Chain),
+    "chain": (ConditionedConfig, ConditionedChain),
     "cortex": (CortexConfig, SmallVision),
     "fast": (CortexConfig, SmallVision),
     "swift": (SwiftConfig, SwiftVision),
@@ -52,11 +54,11 @@ NETWORKS = {
 }
 """Kinds of network, by the ``kind`` in a recipe's ``[network]``: shape and class."""
 
-METRICS = {Chain: ChainVDP, SmallVision: SmallVDP, SwiftVision: SwiftVDP}
+METRICS = {Chain: ChainVDP, ConditionedChain: ConditionedVDP, SmallVision: SmallVDP, SwiftVision: SwiftVDP}
 """What makes a network callable like the metric; a forward model is a loss of another one."""
 
-Network = Chain | SmallVision | SwiftVision | ForwardNetwork
-NetworkConfig = ChainConfig | CortexConfig | SwiftConfig | ForwardConfig
+Network = Chain | ConditionedChain | SmallVision | SwiftVision | ForwardNetwork
+NetworkConfig = ChainConfig | ConditionedConfig | CortexConfig | SwiftConfig | ForwardConfig
 
 CARD_HASH = re.compile(r"model\.safetensors`?: `?([0-9a-f]{64})")
 
@@ -72,7 +74,7 @@ def _kind(folder: Path) -> str:
     return read_toml(folder / "recipe.toml").get("network", {}).get("kind", "paper")
 
 
-def load(model: str | Path, device: torch.device | str | None = None, **settings) -> ChainVDP | SmallVDP:
+def load(model: str | Path, device: torch.device | str | None = None, **settings) -> SurrogateVDP:
     """A trained model, called like the metric.
 
     Parameters

@@ -24,17 +24,23 @@ __all__ = ["Judge", "Tile", "judging", "tiles_of"]
 WHOLE_PIXELS = 2_100_000
 """Pictures up to this size (1080p) are judged in one piece."""
 
-TILE_PIXELS = 1024
+TILE_PIXELS = 1536
 CELL_PIXELS = 512
 MARGIN_PIXELS = 64
-EVEN_PIXELS = 64
+CELL_MARGIN_PIXELS = 32
+"""Of a cell, which stands for the whole picture by the ratio of the two alone."""
+
+EVEN_PIXELS = 32
 """Sides of tiles are multiples of this where the picture allows it: Fourier transforms of other lengths cost more."""
+
+CELLS_AT_ONCE = 2
+"""Cells that are looked at in one batch: each step's own cost is then shared by them."""
 
 WATCHED_SHARE = 0.08
 """Share of a large picture's cells that a search looks at."""
 
-MOST_THREADS = 8
-"""Tiles that are judged at a time, at most: each takes memory."""
+MOST_THREADS = 4
+"""Tiles that are judged at a time, at most: each takes memory. Where there are more cores, a tile has several."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +62,29 @@ class Tile:
         return tuple(slice(box.start + core.start, box.start + core.stop) for box, core in sides)
 
 
-def tiles_of(height: int, width: int, side: int = TILE_PIXELS) -> list[Tile]:
+def tiles_of(height: int, width: int, side: int = TILE_PIXELS, margin: int = MARGIN_PIXELS) -> list[Tile]:
     """Tiles of equal size whose cores cover a picture once; the whole picture where it is small.
 
     Examples
     --------
     >>> len(tiles_of(1080, 1920)), len(tiles_of(3000, 4000)), len(tiles_of(3000, 4000, side=512))
-    (1, 12, 48)
+    (1, 6, 48)
     """
     if height * width <= WHOLE_PIXELS:
         whole = (slice(0, height), slice(0, width))
         return [Tile(whole, whole)]
-    cuts = _cut(height, side), _cut(width, side)
+    cuts = _cut(height, side, margin), _cut(width, side, margin)
     return [Tile((rows[0], columns[0]), (rows[1], columns[1])) for rows in cuts[0] for columns in cuts[1]]
 
 
-def _cut(length: int, side: int) -> list[tuple[slice, slice]]:
+def _cut(length: int, side: int, margin: int) -> list[tuple[slice, slice]]:
     """Boxes of one length along an axis, and the part of each that counts, counted from the box's start."""
-    edges = np.linspace(0, length, -(-length // side) + 1).round().astype(int).tolist()
-    size = int(max(np.diff(edges))) + 2 * MARGIN_PIXELS
-    size = min(length, -(-size // EVEN_PIXELS) * EVEN_PIXELS)
-    starts = [min(max(0, edge - MARGIN_PIXELS), length - size) for edge in edges[:-1]]
-    cores = zip(starts, edges[:-1], edges[1:], strict=True)
+    edges = np.linspace(0, length, -(-length // side) + 1).round().astype(int)
+    # No box needs a margin beyond the picture.
+    reach = np.minimum(edges[1:] + margin, length) - np.maximum(edges[:-1] - margin, 0)
+    size = min(length, -(-int(reach.max()) // EVEN_PIXELS) * EVEN_PIXELS)
+    starts = np.clip(edges[:-1] - margin, 0, length - size).tolist()
+    cores = zip(starts, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
     return [(slice(start, start + size), slice(low - start, high - start)) for start, low, high in cores]
 
 
@@ -101,7 +108,8 @@ class Judge:
     def __init__(self, metric, criterion: Criterion, pixels_per_degree: float, codes: np.ndarray, device: str = "cpu"):
         self.metric, self.criterion, self.pixels_per_degree = metric, criterion, pixels_per_degree
         self.codes, self.device = codes, torch.device(device)
-        self.tiles, self.cells = (tiles_of(*codes.shape[:2], side) for side in (TILE_PIXELS, CELL_PIXELS))
+        self.tiles = tiles_of(*codes.shape[:2], TILE_PIXELS, MARGIN_PIXELS)
+        self.cells = tiles_of(*codes.shape[:2], CELL_PIXELS, CELL_MARGIN_PIXELS)
 
     def contrast(self, shown: np.ndarray | Shown) -> Tensor:
         """What is seen of the difference at every pixel, (1, 1, H, W).
@@ -114,7 +122,7 @@ class Judge:
         found = torch.empty(1, 1, *shown.shape[:2])
 
         def look(tile: Tile) -> None:
-            found[:, :, *tile.place] = self._seen(shown, tile)
+            found[:, :, *tile.place] = self._seen(shown, [tile])[0]
 
         self._side_by_side(look, self.tiles)
         return found
@@ -131,19 +139,24 @@ class Judge:
 
     def visibility_in(self, shown: np.ndarray | Shown, cells: Sequence[Tile]) -> float:
         """V of some cells, as if the picture held no others."""
-        energies = self._side_by_side(lambda cell: self._energy(self._seen(shown, cell)), cells)
-        return self._pooled(energies, [cell.pixels for cell in cells])
+        groups = [cells[start : start + CELLS_AT_ONCE] for start in range(0, len(cells), CELLS_AT_ONCE)]
+        seen = (one for group in self._side_by_side(lambda group: self._seen(shown, group), groups) for one in group)
+        return self._pooled([self._energy(contrast) for contrast in seen], [cell.pixels for cell in cells])
 
     def probability(self, visibility: float) -> float:
         """Share of people who see a difference."""
         return float(self.criterion.probability(torch.tensor(visibility, dtype=torch.float64), self.pixels_per_degree))
 
-    def _seen(self, shown: np.ndarray | Shown, tile: Tile) -> Tensor:
-        test, reference = (self._tensor(codes[tile.box]) for codes in (shown, self.codes))
+    def _seen(self, shown: np.ndarray | Shown, tiles: Sequence[Tile]) -> list[Tensor]:
+        """Contrast of tiles of one size, looked at together."""
+        boxes = [tile.box for tile in tiles]
+        test, reference = (torch.cat([self._tensor(codes[box]) for box in boxes]) for codes in (shown, self.codes))
         if torch.equal(test, reference):
-            return torch.zeros(1, 1, *(side.stop - side.start for side in tile.core))
-        with torch.no_grad():  # here, for threads do not inherit it
-            return contrast_of(self.metric(test, reference))[:, :, *tile.core].cpu()
+            contrast = torch.zeros(len(tiles), 1, *test.shape[-2:])
+        else:
+            with torch.no_grad():  # here, for threads do not inherit it
+                contrast = contrast_of(self.metric(test, reference)).cpu()
+        return [found[None, :, *tile.core] for found, tile in zip(contrast, tiles, strict=True)]
 
     def _tensor(self, codes: np.ndarray) -> Tensor:
         planes = torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
@@ -155,13 +168,13 @@ class Judge:
     def _pooled(self, energies: Sequence[float], pixels: Sequence[int]) -> float:
         return float(self.criterion.visibility(torch.tensor(np.average(energies, weights=pixels))))
 
-    def _side_by_side(self, work: Callable[[Tile], object], tiles: Sequence[Tile]) -> list:
-        """Tiles in threads, each of which computes alone: threads that share every step of a tile wait at each."""
+    def _side_by_side(self, work: Callable, tiles: Sequence) -> list:
+        """Tiles in threads with cores of their own: threads that share every step of a tile wait at each."""
         before = torch.get_num_threads()
         threads = min(before, MOST_THREADS)
         if len(tiles) == 1 or threads == 1 or self.device.type != "cpu":
             return [work(tile) for tile in tiles]
-        torch.set_num_threads(1)
+        torch.set_num_threads(before // threads)
         try:
             with ThreadPoolExecutor(threads) as pool:
                 return list(pool.map(work, tiles))

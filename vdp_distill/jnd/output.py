@@ -1,12 +1,14 @@
 """What ``jnd`` leaves behind: the file, never over an original, and the curve of P as a table and a picture."""
 
+import importlib
 from pathlib import Path
+from threading import Thread
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.jnd.codecs import codec_named
 from vdp_distill.jnd.smallest import JND
 
-__all__ = ["check_free", "default_out", "describe", "plot_curve", "save"]
+__all__ = ["check_free", "default_out", "describe", "load_plotting", "plot_curve", "save"]
 
 
 def default_out(source: str | Path, codec: str) -> Path:
@@ -49,6 +51,11 @@ def describe(found: JND, original_bytes: int | None = None) -> str:
     if not found.falls:
         lines.append("note: P does not fall with every step of quality; nothing above the one found was seen")
     return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def load_plotting() -> None:
+    """Load what :func:`plot_curve` needs while something else is computed."""
+    Thread(target=importlib.import_module, args=("matplotlib.backends.backend_agg",), daemon=True).start()
 
 
 def plot_curve(found: JND, path: str | Path, title: str = "") -> Path:

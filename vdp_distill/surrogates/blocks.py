@@ -47,7 +47,7 @@ class Light(NamedTuple):
     """Luminance of both images on the retina, cd/m2."""
 
     rest: Pair
-    """What wide scatter adds to every pixel beyond the share of the sharp image that stays, (N, 1, H, W)."""
+    """What wide scatter adds to every pixel, over the surround, beyond the share of the sharp image that stays."""
 
     blocks: Tensor
     """Mean of the pair in every block, (N, 1, h, w)."""
@@ -56,37 +56,51 @@ class Light(NamedTuple):
     """Means of every two by two blocks."""
 
 
-def on_retina(planes: Pair, surround: Tensor, pixels_per_degree: Tensor) -> Light:
-    """Wide scatter in the eye of planes of luminance, (N, 1, H, W) in whole blocks."""
+def on_retina(planes: Pair, size: tuple[int, int], surround: Tensor, pixels_per_degree: Tensor) -> Light:
+    """Wide scatter in the eye of planes of luminance, (N, 1, H, W) in whole blocks, of which the image fills ``size``.
+
+    A ring of the surround is filtered along: at the frame, pixels lie between an inner block and an outer one.
+    """
     low, high = DEFAULT_PARAMETERS.light_range_cdm2
     blocks = Pair(*(F.avg_pool2d(plane, BLOCK) for plane in planes))
-    pairs = Pair(*(shrunk(plane, 2) for plane in blocks))
-    unit = pairs.reference.new_tensor(unit_frequency(*pairs.reference.shape[-2:]))
-    transfer = eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit)
-    coarse = Pair(*(filter_on_canvas(plane - surround, transfer) + surround for plane in pairs))
+    pairs = Pair(*(shrunk(plane, 2) - surround for plane in blocks))
+    ringed = Pair(*(F.pad(plane, (1, 1, 1, 1)) for plane in _without_surround(planes, pairs, size, surround)))
+    unit = pairs.reference.new_tensor(unit_frequency(*ringed.reference.shape[-2:]))
     share = sharp_share(pixels_per_degree).view(-1, 1, 1, 1)
-    rest = Pair(*(scattered - share * sharp for scattered, sharp in zip(coarse, pairs, strict=True)))
-    in_blocks = between(sum(rest), 2, blocks.reference.shape[-2:]) + share * sum(blocks)
-    size = planes.reference.shape[-2:]
-    wide = Pair(*(between(plane, 2 * BLOCK, size) for plane in rest))
-    return Light(wide, (in_blocks / 2).clamp(low, high), Pair(*(plane.clamp(low, high) for plane in coarse)))
+    transfer = eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share
+    rest = Pair(*(filter_on_canvas(plane, transfer) for plane in ringed))
+    in_blocks = between(sum(rest), 2, blocks.reference.shape[-2:]) + share * (sum(blocks) - 2 * surround)
+    wide = Pair(*(between(plane, 2 * BLOCK, planes.reference.shape[-2:]) for plane in rest))
+    coarse = Pair(*(plane[..., 1:-1, 1:-1] + share * sharp for plane, sharp in zip(rest, pairs, strict=True)))
+    coarse = Pair(*((plane + surround).clamp(low, high) for plane in coarse))
+    return Light(wide, (in_blocks / 2 + surround).clamp(low, high), coarse)
 
 
-def in_response(planes: Pair, light: Light, pixels_per_degree: Tensor, curve: grey.Curve) -> Pair:
+def _without_surround(planes: Pair, pairs: Pair, size: tuple[int, int], surround: Tensor) -> Pair:
+    """Means of two by two blocks less the surround, which is nothing beyond the image."""
+    rows, columns = (-length % (2 * BLOCK) for length in size)
+    if not rows and not columns:
+        return pairs
+    inside = (plane[..., : size[0], : size[1]] - surround for plane in planes)
+    return Pair(*(F.avg_pool2d(F.pad(plane, (0, columns, 0, rows)), 2 * BLOCK) for plane in inside))
+
+
+def in_response(planes: Pair, light: Light, surround: Tensor, pixels_per_degree: Tensor, curve: grey.Curve) -> Pair:
     """Response of every pixel of both images, in cells, (N, BLOCK^2, h, w)."""
     taps = (sharp_share(pixels_per_degree)[:, None] * sharp_taps(pixels_per_degree))[:, :, None, None]
 
-    def respond(rows, rest, row, taps):
-        plane = rows.unflatten(3, (BLOCK, -1)).flatten(2, 3)
-        seen = smoothed(plane, taps) + rest.unflatten(3, (BLOCK, -1)).flatten(2, 3)
+    def respond(rows, rest, row, around, taps):
+        plane = rows.unflatten(3, (BLOCK, -1)).flatten(2, 3) - around
+        seen = smoothed(plane, taps) + rest.unflatten(3, (BLOCK, -1)).flatten(2, 3) + around
         return in_cells(curve(seen, row))
 
+    around = surround.expand(planes.reference.shape[0], 1, 1, 1)
     rows = ((rows_of_blocks(plane), rows_of_blocks(rest)) for plane, rest in zip(planes, light.rest, strict=True))
-    return Pair(*(in_tiles(respond, *own, curve.row, taps, halo=1) for own in rows))
+    return Pair(*(in_tiles(respond, *own, curve.row, around, taps, halo=1) for own in rows))
 
 
 def smoothed(plane: Tensor, taps: Tensor) -> Tensor:
-    """Separable symmetric filter, the edge pixel repeated.
+    """Separable symmetric filter of light over its surround, which is zero beyond the edge.
 
     Parameters
     ----------
@@ -97,7 +111,7 @@ def smoothed(plane: Tensor, taps: Tensor) -> Tensor:
     whole = taps[:, :1] + 2 * taps[:, 1:].sum(dim=1, keepdim=True)
     for axis, weights in ((2, taps / whole), (3, taps)):
         edges = (REACH, REACH, 0, 0) if axis == 3 else (0, 0, REACH, REACH)
-        padded, length = F.pad(plane, edges, mode="replicate"), plane.shape[axis]
+        padded, length = F.pad(plane, edges), plane.shape[axis]
         plane = plane * weights[:, :1]
         for reach in range(1, REACH + 1):
             sides = padded.narrow(axis, REACH - reach, length) + padded.narrow(axis, REACH + reach, length)
@@ -127,10 +141,10 @@ def _fit() -> tuple[np.ndarray, np.ndarray]:
     return frequency, np.linalg.pinv(waves)
 
 
-def between(plane: Tensor, step: int, size: tuple[int, int]) -> Tensor:
-    """A value a block to the blocks' pixels, bilinear between their middles, and cut to a size."""
-    grown = F.interpolate(plane, scale_factor=step, mode="bilinear", align_corners=False)
-    return grown[..., : size[0], : size[1]]
+def between(ringed: Tensor, step: int, size: tuple[int, int]) -> Tensor:
+    """A value a block, with a ring of blocks around, to the blocks' pixels, bilinear between their middles."""
+    grown = F.interpolate(ringed, scale_factor=step, mode="bilinear", align_corners=False)
+    return grown[..., step : step + size[0], step : step + size[1]]
 
 
 def whole_blocks(image: Tensor) -> Tensor:

@@ -38,6 +38,9 @@ FILTER_SIDES = (9, 13, 17)
 
 REFERENCE_PPD = 45.0
 
+LOW_PASS_SUM = 2.0
+"""Of the taps of the metric's low-pass filters: a constant grows by as much from level to level."""
+
 MASKING_LOG10 = (
     DEFAULT_PARAMETERS.log10_mask_self,
     DEFAULT_PARAMETERS.log10_mask_neighbour_band,
@@ -166,10 +169,14 @@ class SmallCortex(nn.Module):
         return [*levels, Band(difference, difference, reference)]
 
     def _taps(self, level: int, end: str = "") -> tuple[Tensor, Tensor]:
-        """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k)."""
+        """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k).
+
+        What is left keeps a constant's size: a filter that lent it more would do so again at every level of a larger
+        image, which no small one can teach it.
+        """
         name = "first" if level == 0 else "later"
         bands, low = (getattr(self, f"{name}_{part}{end}") for part in ("taps", "low_taps"))
-        return bands[:, None], low[None, None]
+        return bands[:, None], (low * (LOW_PASS_SUM / low.sum()))[None, None]
 
     def base(self, band: Band, luminance: Pair, frequency_cpd: Tensor) -> Band:
         """The base band through the metric's own contrast sensitivity."""

@@ -6,8 +6,9 @@ changes with it. So a change of colour alone is seen too: around the reference's
 is to first order the sum of the responses. How much cones and rods count follows the lightness of the place. What is
 given up is the second order, pixels far from the mean colour; the model cards say how much.
 
-Nothing here is trained. Light scatter is the metric's own filter, or, with ``scatter_every=2``, a share of the sharp
-image and the rest at half resolution. Sources as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
+Nothing here is trained. Light scatter is the metric's own filter, or, with ``scatter_every=2``, that of
+:mod:`vdp_distill.surrogates.half_resolution`. Sources: as for :mod:`vdp_distill.optics` and
+:mod:`vdp_distill.adaptation`.
 """
 
 from collections.abc import Callable
@@ -23,13 +24,11 @@ from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
+from vdp_distill.surrogates.half_resolution import fitted_taps, made_once, rest, scatter_half, taps_at
 from vdp_distill.tiles import in_tiles, look_up
 
 __all__ = ["Curve", "Shares", "light_plane", "mix", "receptor_shares", "respond", "scatter"]
 
-PIXELS_PER_DEGREE = (4.0, 500.0)
-NODES = 33
-FREQUENCIES = 64
 LIGHTNESS_EVERY = 4
 SLOPE_DECADES = 0.1
 """The slope of a response is taken so far to either side of the mean."""
@@ -149,7 +148,7 @@ def scatter(grey: Pair, surround: Tensor, pixels_per_degree: Tensor, every: int)
     pixels_per_degree
         (1,) or (N,).
     every
-        1: the metric's filter. 2: a share of the sharp image, and the rest at half resolution.
+        1: the metric's filter. 2: few taps on the sharp image, and the rest at half resolution.
     """
     filtered = _scatter_full if every == 1 else _scatter_half
     difference = filtered(grey.test - grey.reference, pixels_per_degree)
@@ -220,34 +219,12 @@ def _shifted(curve: Tensor, position: Tensor) -> Tensor:
 
 
 def _scatter_full(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
-    return filter_on_canvas(light, _made_once(_transfer, pixels_per_degree, *light.shape[-2:]))
+    return filter_on_canvas(light, made_once(_transfer, pixels_per_degree, *light.shape[-2:]))
 
 
 def _transfer(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
     frequency = pixels_per_degree.new_tensor(_canvas(height, width))
     return eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency)
-
-
-def _rest(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
-    """What a share of the sharp image leaves to half resolution."""
-    passed, frequency = (pixels_per_degree.new_tensor(part) for part in _half_canvas(height, width))
-    share = _share(pixels_per_degree).view(-1, 1, 1, 1)
-    return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - share) / passed).clamp(-1, 1)
-
-
-def _made_once(make, pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
-    """A transfer function, remembered where it is one for all images."""
-    with torch.inference_mode(False), torch.no_grad():  # what is remembered must serve a training later
-        if pixels_per_degree.numel() > 1 or torch.compiler.is_compiling():
-            return make(pixels_per_degree, height, width)
-        return _remembered(
-            make, float(pixels_per_degree), height, width, pixels_per_degree.dtype, pixels_per_degree.device
-        )
-
-
-@lru_cache(maxsize=8)
-def _remembered(make, pixels_per_degree: float, height: int, width: int, dtype, device) -> Tensor:
-    return make(torch.tensor([pixels_per_degree], dtype=dtype, device=device), height, width)
 
 
 @lru_cache(maxsize=8)
@@ -256,43 +233,15 @@ def _canvas(height: int, width: int) -> np.ndarray:
 
 
 def _scatter_half(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
-    """A share of the sharp image, and means of 2 x 2 pixels, filtered by what is left, between their centres.
-
-    A ring of empty means is filtered along: at the frame, pixels lie between an inner centre and an outer one.
-    """
-    height, width = light.shape[-2:]
-    low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
-    share = _share(pixels_per_degree).view(-1, 1, 1, 1)
-    transfer = _made_once(_rest, pixels_per_degree, *low.shape[-2:])
-    low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
-    wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    return wide[..., 2 : 2 + height, 2 : 2 + width] + share * light
+    halves = (-(-length // 2) for length in light.shape[-2:])
+    transfer = made_once(_rest, pixels_per_degree, *halves)
+    return scatter_half(light, pixels_per_degree, _taps(pixels_per_degree), transfer)
 
 
-@lru_cache(maxsize=8)
-def _half_canvas(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """What means and bilinear interpolation let pass on the canvas of half resolution, and its radial frequency."""
-    vertical, horizontal = np.fft.fftfreq(2 * height)[:, None] / 2, np.fft.rfftfreq(2 * width)[None] / 2
-    return _passed(horizontal, vertical), np.hypot(vertical, horizontal)
+def _rest(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    return rest(pixels_per_degree, _taps(pixels_per_degree), height, width)
 
 
-def _passed(horizontal: np.ndarray, vertical: np.ndarray) -> np.ndarray:
-    return (np.cos(np.pi * horizontal) * np.cos(np.pi * vertical)) ** 4
-
-
-def _share(pixels_per_degree: Tensor) -> Tensor:
-    """Share of the sharp image, (N,): a table over the logarithm of pixels per degree."""
-    low, high = np.log(PIXELS_PER_DEGREE)
-    table = pixels_per_degree.new_tensor(_shares_fitted())
-    return _shifted(table, (pixels_per_degree.log() - low) * ((NODES - 1) / (high - low)))
-
-
-@lru_cache(maxsize=1)
-def _shares_fitted() -> np.ndarray:
-    """Mean of the transfer function where half resolution passes little, for each node of pixels per degree."""
-    axis = (np.arange(FREQUENCIES) + 0.5) / (2 * FREQUENCIES)
-    horizontal, vertical = np.meshgrid(axis, axis)
-    weight = (1 - _passed(horizontal, vertical)) * (np.hypot(horizontal, vertical) < 0.5)
-    nodes = np.geomspace(*PIXELS_PER_DEGREE, NODES)
-    targets = [eye_mtf(torch.from_numpy(node * np.hypot(horizontal, vertical))).numpy() for node in nodes]
-    return np.array([(weight * target).sum() / weight.sum() for target in targets])
+def _taps(pixels_per_degree: Tensor) -> Tensor:
+    """On the sharp image, (N, 3)."""
+    return taps_at(pixels_per_degree, pixels_per_degree.new_tensor(fitted_taps(3)))

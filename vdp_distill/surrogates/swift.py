@@ -162,8 +162,8 @@ class SwiftVision(VisualSystem):
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
         weight = shares.luminance[:, :, None, None]
         planes = Pair(*(in_tiles(to_luminance, whole_blocks(image), weight) for image in images))
-        light = on_retina(planes, surround, pixels_per_degree)
-        cells, corners = in_response(planes, light, pixels_per_degree, curve), at_corners(light.blocks)
+        light = on_retina(planes, size, surround, pixels_per_degree)
+        cells, corners = in_response(planes, light, surround, pixels_per_degree, curve), at_corners(light.blocks)
         coarse = Pair(*map(curve, light.coarse, (curve.row, curve.row)))
 
         level, texture = self.level(cells, corners, pixels_per_degree, 0, octaves)

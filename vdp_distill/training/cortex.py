@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 from vdp_distill import detection
 from vdp_distill.pipeline import Pair
+from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.training.tasks import ErrorColumn, Task
 
-__all__ = ["CortexTask"]
+__all__ = ["CortexTask", "network_inputs"]
 
 FIELDS = (
     "light/test",
@@ -44,26 +45,34 @@ GAIN_RATE = {"cortex": 100.0, "fast": 25.0, "swift": 25.0}
 """Learning rate of the gains over that of the filters' taps, by kind: a cortex starts with the metric's own, whole."""
 
 
+COLUMNS = (
+    ErrorColumn("log10_contrast", "log10 of the sum of S", "log10", is_square=True),
+    ErrorColumn("P_det", "P_det near threshold", "probability"),
+    ErrorColumn("P_map", "P_map", "probability"),
+    ErrorColumn("Q", "Q", "Q", is_square=True),
+)
+GRADIENT_COLUMN = ErrorColumn("gradient", "gradient of log contrast near threshold", "1 - cosine")
+
+
 class CortexTask(Task):
     """Distil the metric into a small visual system, which gives :class:`vdp_distill.surrogates.cortex.Seen`.
 
     The loss of a pair: the square of its error in log10 of the sum of S (over 2 units, linear), the errors of P_det and
-    of the mean of P_map, and a part of that of Q.
+    of the mean of P_map, and a part of that of Q; where it is asked for, how far its gradient points elsewhere.
     """
 
-    columns = (
-        ErrorColumn("log10_contrast", "log10 of the sum of S", "log10", is_square=True),
-        ErrorColumn("P_det", "P_det near threshold", "probability"),
-        ErrorColumn("P_map", "P_map", "probability"),
-        ErrorColumn("Q", "Q", "Q", is_square=True),
-    )
+    knows_gradients = True
     about = "Predicts what HDR-VDP 2.2 predicts for a pair of images: the map of contrast, P_map, P_det, C_max and Q."
     limits = "One plane of light stands for all receptors: colours far from the image's mean are its weak side."
     loss_unit = "weighted sum of errors"
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return FIELDS
+        return (*FIELDS, "gradient") if self.gradient_weight else FIELDS
+
+    @property
+    def columns(self) -> tuple[ErrorColumn, ...]:
+        return (*COLUMNS, GRADIENT_COLUMN) if self.gradient_weight else COLUMNS
 
     def losses(self, module: Callable, batch: Mapping[str, Tensor]) -> Tensor:
         return self.evaluate(module, batch)[0]
@@ -72,7 +81,11 @@ class CortexTask(Task):
         return self.evaluate(module, batch)[1]
 
     def evaluate(self, module: Callable, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        seen = module(*_inputs(batch))
+        if self.gradient_weight:
+            return self._with_gradients(module, batch)
+        return self._judged(module(*network_inputs(batch)), batch)
+
+    def _judged(self, seen: Seen, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         total = seen.contrast_map.sum(dim=(1, 2, 3))
         contrast = _log10(total) - _log10(batch["sum_S"])
         detected = (detection.probability(total) - batch["P_det"]).abs()
@@ -86,6 +99,23 @@ class CortexTask(Task):
         weights = losses.new_tensor(WEIGHTS[self.config.kind])
         return losses * weights, torch.stack([*judged, mapped, quality.square()], dim=1)
 
+    def _with_gradients(self, module: Callable, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The same and the gradient's: a training step then differentiates a derivative."""
+        is_trained = torch.is_grad_enabled()
+        with torch.enable_grad():
+            test = batch["light/test"].detach().requires_grad_()
+            seen = module(*network_inputs({**batch, "light/test": test}))
+            log_contrast = seen.contrast_map.sum(dim=(1, 2, 3)).log1p()
+            (gradient,) = torch.autograd.grad(log_contrast.sum(), test, create_graph=is_trained, retain_graph=True)
+        # Per relative change of light, which is what equal steps of code values nearly are.
+        own, true = ((slope * batch["light/test"]).flatten(1) for slope in (gradient, batch["gradient"]))
+        away = 1 - F.cosine_similarity(own, true)
+        low, high = NEAR_THRESHOLD
+        is_near = (batch["P_det"] > low) & (batch["P_det"] < high)
+        losses, errors = self._judged(seen, batch)
+        losses = torch.cat([losses, (self.gradient_weight * away * is_near)[:, None]], dim=1)
+        return losses, torch.cat([errors, torch.where(is_near, away, torch.nan)[:, None]], dim=1)
+
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
         is_slow = {name: "taps" in name or "offset" in name for name, _ in network.named_parameters()}
         taps = [value for name, value in network.named_parameters() if is_slow[name]]
@@ -94,7 +124,7 @@ class CortexTask(Task):
         return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE[self.config.kind] * rate}]
 
 
-def _inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:
+def network_inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:
     """Light, matrix, surround and pixels per degree of a batch, as the network takes them."""
     light = Pair(batch["light/test"], batch["light/reference"])
     surround = batch["conditions/surround_cdm2"][:, :, None, None]

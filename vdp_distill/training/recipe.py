@@ -14,7 +14,7 @@ SCHEDULES = ("constant", "cosine")
 STRATEGIES = ("auto", "ddp")
 
 POSITIVE = ("images_per_batch", "learning_rate", "steps", "validate_every", "validation_pairs", "accumulate", "devices")
-NOT_NEGATIVE = ("warmup_steps", "clip_norm", "patience", "flat_images", "loader_processes")
+NOT_NEGATIVE = ("warmup_steps", "clip_norm", "patience", "flat_images", "loader_processes", "gradient_weight")
 SHARES = ("final_share", "ema_decay", "flat_gain")
 
 
@@ -61,6 +61,9 @@ class Training:
     start
         Released model, or folder of a run, whose weights the training starts from; its network must be the recipe's.
         Empty: from weights drawn with ``seed``.
+    gradient_weight
+        Of the distance between the gradients of log contrast, the network's and the metric's, in the loss of a visual
+        system: 1 - cosine, of pairs near threshold. The data must hold the map ``gradient``. 0: not looked at.
     tensorboard
         Write the log for TensorBoard too; one of the packages ``tensorboard``, ``tensorboardX`` is then needed.
     """
@@ -86,6 +89,7 @@ class Training:
     devices: int = 1
     strategy: str = "auto"
     start: str = ""
+    gradient_weight: float = 0.0
     tensorboard: bool = False
 
     def __post_init__(self):

@@ -22,6 +22,7 @@ __all__ = ["TASKS", "TRAINERS", "ErrorColumn", "Task", "check_data", "kind_of", 
 TASKS = MappingProxyType(
     {
         "paper": "vdp_distill.training.chain:ChainTask",
+        "chain": "vdp_distill.training.conditioned:ConditionedTask",
         "cortex": "vdp_distill.training.cortex:CortexTask",
         "fast": "vdp_distill.training.cortex:CortexTask",
         "swift": "vdp_distill.training.cortex:CortexTask",
@@ -92,6 +93,8 @@ class Task(ABC):
         What the card says first, and what it says of the network's validity.
     usage
         What the card says last: what validation samples are, and how the network is called; ``{name}`` is the model's.
+    knows_gradients
+        Whether ``gradient_weight`` has a meaning for it.
     maker
         What trains it, as the card says.
     loss_label, loss_unit
@@ -107,12 +110,16 @@ Validation sources are photographs that no training sample was cut from; viewing
     from vdp_distill.zoo import load
     model = load("path/to/{name}", encoding="sRGB-display", pixels_per_degree=30)
     result = model(test, reference)"""
+    knows_gradients: bool = False
     maker: str = "vdp-distill train"
     loss_label: str = "loss"
     loss_unit: str = ""
 
-    def __init__(self, config):
+    def __init__(self, config, training=None):
         self.config = config
+        self.gradient_weight = training.gradient_weight if training is not None else 0.0
+        if self.gradient_weight and not self.knows_gradients:
+            raise ValueError(f"[training]: gradient_weight is for visual systems, not for a network {config.kind!r}")
 
     @property
     @abstractmethod
@@ -151,8 +158,8 @@ Validation sources are photographs that no training sample was cut from; viewing
         zoo.save_network(folder, network)
 
 
-def task_for(config) -> Task:
-    """The task of a network's shape, by its kind.
+def task_for(config, training=None) -> Task:
+    """The task of a network's shape, by its kind, for a :class:`vdp_distill.training.recipe.Training`.
 
     Raises
     ------
@@ -168,7 +175,7 @@ def task_for(config) -> Task:
     if config.kind not in TASKS:
         raise ValueError(f"no task is known for networks of kind {config.kind!r}; {nearest(config.kind, TASKS)}")
     module, _, name = TASKS[config.kind].partition(":")
-    return getattr(importlib.import_module(module), name)(config)
+    return getattr(importlib.import_module(module), name)(config, training)
 
 
 def kind_of(recipe: str | Path) -> str:

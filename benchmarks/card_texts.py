@@ -1,0 +1,116 @@
+"""What the cards of the released models say that no results file holds."""
+
+__all__ = ["ABOUT", "CARD", "STAGES", "START", "TAKES", "UNSEEN", "WEAKNESS"]
+
+ABOUT = {
+    "chain": "The metric with its light scatter at half resolution: 3 x 3 taps on the sharp image, which follow pixels "
+    "per degree, and the metric's own filter on means of 2 x 2 pixels. Receptors, responses, cortex and detection are "
+    "the metric's own. Every stage is at hand by its name (`keep_stages=True`).",
+    "cortex": "Optics and retina in one plane of light at full resolution; in the finest level the masking is computed "
+    "at every second pixel, the difference at every one.",
+    "fast": "As `vdp-cortex-v1`, but in the finest level the difference too is computed at every second pixel of each "
+    "axis, with filters of 13 taps for 17, and the wide part of light scatter at half resolution.",
+    "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
+    "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
+    "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
+    "milliseconds.",
+}
+
+WEAKNESS = {
+    "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off.",
+    "cortex": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
+    "are misjudged; single pixels are masked by what lies beside them.",
+    "fast": "Single pixels fall between the places where it looks, and its gradient, which looks there alone, leads "
+    "elsewhere in detail. One plane of light stands for all receptors, so changes of colour in places far from the "
+    "reference's mean colour are misjudged.",
+    "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
+    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
+}
+
+UNSEEN = "Motion blur and demosaicing were not in its training."
+"""What ``zoo-v2`` leaves out, for the models that were trained on it to be judged on."""
+
+START = {
+    "chain": "a fit of its taps to the eye's optics",
+    "cortex": "the metric's own filters",
+    "fast": "the metric's own filters",
+    "swift": "Gabor filters and the metric's masking weights",
+}
+
+TAKES = {
+    "chain": "It takes `mtf=True` and `peak_sensitivity=2.4` only.",
+    **dict.fromkeys(
+        ("cortex", "fast", "swift"),
+        "It takes `mtf=True`, `masking=True` and `peak_sensitivity=2.4` only, and keeps no stages.",
+    ),
+}
+
+CARD = """# {name}
+
+Predicts what HDR-VDP 2.2 predicts for a pair of images: the contrast map and its peak C_max (threshold units), P_map
+and P_det (probabilities), Q.
+
+{about}
+
+{parameters} parameters, started from {start}.
+
+    from vdp_distill.zoo import load
+    model = load("{name}", encoding="sRGB-display", pixels_per_degree=45)
+    result = model(test, reference)          # or VDPLoss("{name}", ...), vdp-distill compare --model {name}
+
+## How far it is from the metric
+
+| | value | unit | samples |
+|---|---|---|---|
+{errors}
+
+{judged}
+{stages}
+| distortion | samples | bias, log10 C_max | RMSE, log10 C_max |
+|---|---|---|---|
+{distortions}
+
+## Where it fails
+
+{weakness}
+
+![test, exact map, map of the model](failures.png)
+
+| pair, 45 pixels per degree | C_max, exact | C_max, {name} |
+|---|---|---|
+{failures}
+
+## Where it is valid
+
+| | least | largest |
+|---|---|---|
+{domain}
+
+Encodings and displays of all kinds, their spectra and the surround are inputs; pixels per degree too. {takes}
+Input outside these bounds warns once; `load(name, strict=True)` raises.
+
+## Speed
+
+| | time over that of exact float32 | machine |
+|---|---|---|
+{speed}
+
+## Made
+
+Trained on {trained_on}:
+
+{commands}
+
+SHA-256 of the set's manifest: `{data_hash}`.
+Sources: photographs of Kodak, CLIC 2025, CID22 and KonJND-1k, wallpapers of Pop!_OS, and openly licensed HDR pictures,
+each under its own licence, and scenes that the recipe draws. By `vdp-distill train {recipe} --data DIR --out OUT`, on
+one thread of two shared cores in {minutes:g} minutes.
+
+SHA-256 of `model.safetensors`: `{digest}`
+
+Licence: that of this project.
+"""
+
+STAGES = """| stage | rms | median | worst | pairs | on |
+|---|---|---|---|---|---|"""
+"""Head of the table of the stages: root mean square errors of a pair against the metric's own stage."""

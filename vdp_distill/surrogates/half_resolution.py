@@ -1,0 +1,132 @@
+"""Light scatter in the eye with most of the work at half resolution.
+
+Few taps on the sharp image do what the eye's optics do to detail that half resolution cannot hold; all the rest, glare
+over the whole image included, is the metric's own filter on means of 2 x 2 pixels. The taps follow pixels per degree: a
+table, fitted to the optics. Source: as for :mod:`vdp_distill.optics`.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vdp_distill.fourier import filter_on_canvas
+from vdp_distill.optics import eye_mtf
+from vdp_distill.tiles import in_tiles
+
+__all__ = ["fitted_taps", "made_once", "rest", "scatter_half", "taps_at"]
+
+PIXELS_PER_DEGREE = (4.0, 500.0)
+NODES = 33
+FREQUENCIES = 64
+
+
+def scatter_half(light: Tensor, pixels_per_degree: Tensor, taps: Tensor, transfer: Tensor | None = None) -> Tensor:
+    """Light after scatter, (N, C, H, W), of light over its surround.
+
+    A ring of empty means is filtered along: at the frame, pixels lie between an inner centre and an outer one.
+
+    Parameters
+    ----------
+    taps
+        On the sharp image, (N or 1, 1) or (N or 1, 3); :func:`taps_at`.
+    transfer
+        :func:`rest` at half resolution, if it is at hand.
+    """
+    height, width = light.shape[-2:]
+    low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
+    if transfer is None:
+        transfer = rest(pixels_per_degree, taps, *low.shape[-2:])
+    low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
+    wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
+    wide = wide[..., 2 : 2 + height, 2 : 2 + width]
+    weights = taps[:, :, None, None]
+    return in_tiles(_add_sharp, wide, light, weights, halo=1, learnt=(taps,))
+
+
+def _add_sharp(wide: Tensor, light: Tensor, taps: Tensor) -> Tensor:
+    """The taps' share of the sharp image, which is empty beyond its frame."""
+    if taps.shape[1] == 1:
+        return torch.addcmul(wide, light, taps)
+    centre, edge, corner = (taps[:, i : i + 1] for i in range(3))
+    padded = F.pad(light, (1, 1, 1, 1))
+    rows = padded[..., :-2] + padded[..., 2:]
+    beside = corner * rows + edge * padded[..., 1:-1]
+    middle = edge * rows[..., 1:-1, :] + centre * light
+    return wide + middle + beside[..., :-2, :] + beside[..., 2:, :]
+
+
+def rest(pixels_per_degree: Tensor, taps: Tensor, height: int, width: int) -> Tensor:
+    """What the taps leave to half resolution, on the canvas of height by width means."""
+    *waves, passed, frequency = (pixels_per_degree.new_tensor(part) for part in _half_canvas(height, width))
+    sharp = sum(tap * wave for tap, wave in zip(taps[:, :, None, None, None].unbind(1), waves, strict=False))
+    return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - sharp) / passed).clamp(-1, 1)
+
+
+def made_once(make: Callable[..., Tensor], pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    """A transfer function of (pixels per degree, height, width), remembered where it is one for all images."""
+    with torch.inference_mode(False), torch.no_grad():  # what is remembered must serve a training later
+        if pixels_per_degree.numel() > 1 or torch.compiler.is_compiling():
+            return make(pixels_per_degree, height, width)
+        return _remembered(
+            make, float(pixels_per_degree), height, width, pixels_per_degree.dtype, pixels_per_degree.device
+        )
+
+
+@lru_cache(maxsize=8)
+def _remembered(make, pixels_per_degree: float, height: int, width: int, dtype, device) -> Tensor:
+    return make(torch.tensor([pixels_per_degree], dtype=dtype, device=device), height, width)
+
+
+def taps_at(pixels_per_degree: Tensor, table: Tensor) -> Tensor:
+    """Taps between the nodes of a table over the logarithm of pixels per degree, (N, taps).
+
+    Parameters
+    ----------
+    table
+        (NODES, taps); :func:`fitted_taps`.
+    """
+    low, high = np.log(PIXELS_PER_DEGREE)
+    position = ((pixels_per_degree.log() - low) * ((NODES - 1) / (high - low))).clamp(0, NODES - 1)
+    node = position.floor().clamp(max=NODES - 2).long()
+    return table[node] + (position - node)[:, None] * (table[node + 1] - table[node])
+
+
+@lru_cache(maxsize=2)
+def fitted_taps(count: int) -> np.ndarray:
+    """Taps nearest to the optics where half resolution passes little, for each node, (NODES, count).
+
+    Parameters
+    ----------
+    count
+        1: the middle alone. 3: middle, edge and corner of 3 x 3 pixels.
+    """
+    axis = (np.arange(FREQUENCIES) + 0.5) / (2 * FREQUENCIES)
+    horizontal, vertical = np.meshgrid(axis, axis)
+    frequency = np.hypot(horizontal, vertical)
+    weight = np.sqrt((1 - _passed(horizontal, vertical)) * (frequency < 0.5))[..., None]
+    waves = weight * np.stack(_waves(horizontal, vertical)[:count], axis=-1)
+    nodes = np.geomspace(*PIXELS_PER_DEGREE, NODES)
+    targets = np.stack([eye_mtf(torch.from_numpy(node * frequency)).numpy() for node in nodes], axis=-1)
+    flat = waves.reshape(-1, count), (weight * targets).reshape(-1, NODES)
+    return np.linalg.lstsq(*flat, rcond=None)[0].T
+
+
+def _waves(horizontal: np.ndarray, vertical: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Transfer of the middle, of the four edges and of the four corners of 3 x 3 pixels."""
+    column, row = 2 * np.cos(2 * np.pi * horizontal), 2 * np.cos(2 * np.pi * vertical)
+    return np.ones(np.broadcast_shapes(column.shape, row.shape)), column + row, column * row
+
+
+@lru_cache(maxsize=8)
+def _half_canvas(height: int, width: int) -> tuple[np.ndarray, ...]:
+    """On the canvas: transfer of the taps, and of means with bilinear interpolation, and radial frequency."""
+    vertical, horizontal = np.fft.fftfreq(2 * height)[:, None] / 2, np.fft.rfftfreq(2 * width)[None] / 2
+    return *_waves(horizontal, vertical), _passed(horizontal, vertical), np.hypot(vertical, horizontal)
+
+
+def _passed(horizontal: np.ndarray, vertical: np.ndarray) -> np.ndarray:
+    return (np.cos(np.pi * horizontal) * np.cos(np.pi * vertical)) ** 4
