@@ -181,3 +181,17 @@ def test_blocks_have_no_retina():
     with pytest.raises(ValueError, match="gives no retina"):
         network = metric(SWIFT)
         network.retina(Pair(*pair(40, 40)), network.settings)
+
+
+@pytest.mark.parametrize("config", [CORTEX, FAST], ids=["cortex", "fast"])
+def test_a_low_pass_filter_cannot_grow_from_level_to_level(config):
+    """Learnt on small images alone, it once did: coarse bands of a large image came out 1.3 times too large a level."""
+    images, found = pair(96, 128), []
+    for factor in (1.0, 1.4):
+        network = vision(config)
+        with torch.no_grad():
+            for name, taps in network.cortex.named_parameters():
+                if "low_taps" in name:
+                    taps.mul_(factor)
+        found.append(float(zoo.METRICS[type(network)](network, **VIEWING)(*images).C_max))
+    assert found[1] == pytest.approx(found[0], rel=1e-9)  # float64, one product more

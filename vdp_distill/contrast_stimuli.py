@@ -14,7 +14,8 @@ SIDE_PIXELS = 256
 LEAST_PPD = 30.0
 """What HDR-VDP is mostly run at; its sum over pixels makes thresholds depend on it, so that it is kept where it can."""
 
-PIXELS_PER_CYCLE = 4.0
+PIXELS_PER_CYCLE = 4.4
+"""No whole number: a grating that keeps step with the pixels would show a phase, not a frequency."""
 STRONGEST = 0.99
 WEAKEST = 1e-6
 SLOPE = 3.5
