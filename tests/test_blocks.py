@@ -24,11 +24,13 @@ def in_pixels(cells, height, width):
 
 
 def on_retina(planes, surround, ppd):
-    size = planes.reference.shape[-2:]
-    whole = Pair(*map(blocks.whole_blocks, planes))
+    return Pair(*(seen_by_pixels(plane, surround, ppd) for plane in planes))
+
+
+def seen_by_pixels(plane, surround, ppd):
+    size, whole = plane.shape[-2:], blocks.whole_blocks(plane)
     light = blocks.on_retina(whole, size, surround, ppd)
-    cells = blocks.in_response(whole, light, surround, ppd, Light())
-    return Pair(*(in_pixels(plane, *size) for plane in cells))
+    return in_pixels(blocks.in_response(whole, light.rest, surround, ppd, Light()), *size)
 
 
 def textured(height, width):

@@ -129,3 +129,15 @@ def test_a_search_in_parts_ends_where_one_without_does(corner, in_tiles, monkeyp
     whole = find_jnd(picture, pixels_per_degree=60, model="vdp-fast")
     assert whole.quality <= parts.quality <= whole.quality + NEAR
     assert sum(point.whole for point in parts.curve) < len(whole.curve)
+
+
+def test_a_remembered_original_is_judged_the_same(in_tiles, monkeypatch):
+    reference, found = data.astronaut()[40:240, 120:380], []
+    picture = read_picture(reference, JPEG)
+    for pixels in (0, 10**6):
+        monkeypatch.setattr("vdp_distill.jnd.judge.REMEMBERED_PIXELS", pixels)
+        metric, _ = judging("vdp-swift", display=FITTED_DISPLAY, pixels_per_degree=30)
+        judge = Judge(metric, EASY, 30, picture.codes)
+        found += [judge.contrast(picture.shown(picture.encode(JPEG, quality))) for quality in (60, 30)]
+        assert bool(judge.remembered) == (pixels > 0)
+    assert torch.equal(found[1], found[3]) and torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])

@@ -170,3 +170,25 @@ def test_wrong_codes_are_refused():
 def test_a_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="orientations"):
         SwiftConfig(orientations=1)
+
+
+def test_a_remembered_reference_gives_the_same():
+    model = swift(encoding="sRGB-display")
+    test, reference = images()
+    kept = model.remember(reference)
+    for noisy in (test, images(noise=0.05, seed=1)[0]):
+        plain, found = model(noisy, reference), model(noisy, kept)
+        assert torch.equal(found.C_map, plain.C_map) and torch.equal(found.Q, plain.Q)
+        assert found.settings == plain.settings
+
+
+def test_what_a_remembered_reference_cannot_is_said():
+    model = swift(encoding="sRGB-display")
+    test, reference = images()
+    kept = model.remember(reference)
+    with pytest.raises(ValueError, match=r"remembered reference's shape \(1, 3, 64, 80\), got \(1, 3, 32, 80\)"):
+        model(test[:, :, :32], kept)
+    with pytest.raises(ValueError, match=r"give pixels_per_degree to remember\(\)"):
+        model(test, kept, pixels_per_degree=30.0)
+    with pytest.raises(ValueError, match="code values"):
+        model.remember(255 * reference)

@@ -1,22 +1,25 @@
 """The small visual systems called like the metric: one plane of light, and what they were trained on."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vdp_distill import pipeline
+from vdp_distill import checks, pipeline
 from vdp_distill.display import Display
-from vdp_distill.metric import Result
+from vdp_distill.metric import HDRVDP2, Result, as_arrays
 from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.surrogates.swift import Sight
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
+from vdp_distill.uncompiled import uncompiled
 
-__all__ = ["OutOfDomainWarning", "SmallVDP", "SwiftVDP"]
+__all__ = ["OutOfDomainWarning", "Remembered", "SmallVDP", "SwiftVDP"]
 
 SAMPLE_EVERY = 8
 """Every so many pixels of each axis of the reference say what the receptors' shares are."""
@@ -96,11 +99,22 @@ class SmallVDP(SurrogateVDP):
         self.check_domain(settings, pixels_per_degree=degree, luminance_cdm2=reference_cdm2, side_pixels=side)
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """A reference that was looked at, and how: shares of the receptors, surround, pixels per degree."""
+
+    sight: Sight
+    viewing: tuple[grey.Shares, Tensor, Tensor]
+    settings: Settings
+    shape: torch.Size
+
+
 class SwiftVDP(SmallVDP):
     """A block-wise visual system in place of the metric's, for loops that count milliseconds.
 
     The call is that of :class:`SmallVDP`. Curves of displays with a standard range are read as polynomials
-    (:mod:`vdp_distill.surrogates.curves`).
+    (:mod:`vdp_distill.surrogates.curves`). What one reference is to the eye can be kept for many tests
+    (:meth:`remember`).
 
     Parameters
     ----------
@@ -116,40 +130,84 @@ class SwiftVDP(SmallVDP):
     0.0
     """
 
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
+    def remember(self, reference, **overrides) -> Remembered:
+        """Look at a reference once, for all tests that are compared with it; pass what comes out in its place.
+
+        Parameters
+        ----------
+        reference, **overrides
+            As for a call.
+        """
+        settings = self.settings_for(**overrides)
+        reference, _ = checks.as_images(reference, "reference")
+        reference = reference.to(next(self.network.parameters()).dtype)
+        check_image(reference, settings, "reference")
+        with pipeline.full_precision(reference.device):
+            return self._remembered(reference, settings)
+
+    @uncompiled
+    def forward(self, test, reference, **overrides) -> Result:
+        """Predict for a pair or a batch of pairs; the reference may be what :meth:`remember` gave."""
+        if not isinstance(reference, Remembered):
+            return super().forward(test, reference, **overrides)
+        if overrides:
+            raise ValueError(f"a remembered reference has its settings; give {', '.join(overrides)} to remember()")
+        test, is_array = checks.as_images(test, "test")
+        if test.shape != reference.shape:
+            raise ValueError(
+                f"test must have the remembered reference's shape {tuple(reference.shape)}, got {tuple(test.shape)}"
+            )
+        with pipeline.full_precision(test.device):
+            result = self._predict(test, reference, reference.settings)
+        result = replace(result, settings={**result.settings, "model": self.name})
+        return as_arrays(result) if is_array else result
+
+    def _predict(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> Result:
+        if not isinstance(reference, Remembered):
+            return super()._predict(test, reference, settings)
+        test = test.to(next(self.network.parameters()).dtype)
+        check_image(test, settings, "test")
+        return HDRVDP2._predict(self, test, reference, settings)
+
+    def respond(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> tuple[None, pipeline.Cortex]:
         """What the blocks see of a pair."""
-        images, sample = Pair(test, reference), self._sample(reference, settings)
-        to_luminance = self._luminance_of(images, settings)
-        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
-        luminance = grey.mix(sample, shares.luminance[:, :, None, None])
-        self._check_domain(settings, luminance, pixels_per_degree, test.shape[-2:])
-        surround = surround_of(settings, sample)
-        seen = self.network.look(images, to_luminance, shares, surround, pixels_per_degree)
+        known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
+        sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
+        seen = self.network.compare(sight, known.sight, known.viewing[-1])
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
+
+    def _remembered(self, reference: Tensor, settings: Settings) -> Remembered:
+        sample = self._sample(reference, settings)
+        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
+        degree = pixels_per_degree_of(settings, reference.shape[0], reference)
+        luminance = grey.mix(sample, shares.luminance[:, :, None, None])
+        self._check_domain(settings, luminance, degree, reference.shape[-2:])
+        viewing = shares, surround_of(settings, sample), degree
+        sight = self.network.look_at(reference, self._luminance_of(reference, settings), *viewing)
+        return Remembered(sight, viewing, settings, reference.shape)
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """Blocks have none."""
         raise ValueError(f"{self.name} looks at blocks and gives no retina; use 'exact' or 'vdp-cortex-v1'")
 
-    def _luminance_of(self, images: Pair, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
-        """What makes luminance of pixels."""
+    def _luminance_of(self, image: Tensor, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
+        """What makes luminance of an image's pixels."""
         display = settings.code_display()
         fitted = light_polynomial(display) if display is not None else None
-        if fitted is None or images.reference.shape[1] != display.channels:
+        if fitted is None or image.shape[1] != display.channels:
             return lambda pixels, weight: grey.mix(light_of(pixels, settings), weight)
-        if self._within(images, settings):
+        if self._within(image, settings):
             return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
         return lambda codes, weight: grey.mix(_with_tails(codes, fitted, display), weight)
 
-    def _within(self, images: Pair, settings: Settings) -> bool:
+    def _within(self, image: Tensor, settings: Settings) -> bool:
         """Whether all code values are known to lie in 0..1, where the polynomial holds."""
         if torch.compiler.is_compiling():
             return False
         if settings.out_of_range != "extend" and settings.check_values:
             return True
-        ends = torch.stack([torch.stack(image.detach().aminmax()) for image in images])
-        return bool((ends >= 0).all() and (ends <= 1).all())
+        low, high = image.detach().aminmax()
+        return bool((low >= 0) & (high <= 1))
 
 
 def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:

@@ -18,6 +18,7 @@ from vdp_distill import zoo
 from vdp_distill.criterion import PEOPLE, STRICT, Criterion, contrast_of, criterion_names, load_criterion
 from vdp_distill.jnd.shown import Shown
 from vdp_distill.metric import HDRVDP2
+from vdp_distill.small_metric import Remembered
 
 __all__ = ["Judge", "Tile", "judging", "tiles_of"]
 
@@ -38,6 +39,9 @@ CELLS_AT_ONCE = 2
 
 WATCHED_SHARE = 0.08
 """Share of a large picture's cells that a search looks at."""
+
+REMEMBERED_PIXELS = 40_000_000
+"""Pictures up to this size are remembered by a metric that can: ten bytes a pixel."""
 
 MOST_THREADS = 4
 """Tiles that are judged at a time, at most: each takes memory. Where there are more cores, a tile has several."""
@@ -108,6 +112,7 @@ class Judge:
     def __init__(self, metric, criterion: Criterion, pixels_per_degree: float, codes: np.ndarray, device: str = "cpu"):
         self.metric, self.criterion, self.pixels_per_degree = metric, criterion, pixels_per_degree
         self.codes, self.device = codes, torch.device(device)
+        self.remembered: dict[str, Remembered] = {}
         self.tiles = tiles_of(*codes.shape[:2], TILE_PIXELS, MARGIN_PIXELS)
         self.cells = tiles_of(*codes.shape[:2], CELL_PIXELS, CELL_MARGIN_PIXELS)
 
@@ -149,18 +154,28 @@ class Judge:
 
     def _seen(self, shown: np.ndarray | Shown, tiles: Sequence[Tile]) -> list[Tensor]:
         """Contrast of tiles of one size, looked at together."""
-        boxes = [tile.box for tile in tiles]
-        test, reference = (torch.cat([self._tensor(codes[box]) for box in boxes]) for codes in (shown, self.codes))
-        if torch.equal(test, reference):
-            contrast = torch.zeros(len(tiles), 1, *test.shape[-2:])
+        copies = [shown[tile.box] for tile in tiles]
+        if all(np.array_equal(copy, self.codes[tile.box]) for copy, tile in zip(copies, tiles, strict=True)):
+            contrast = torch.zeros(len(tiles), 1, *copies[0].shape[:2])
         else:
             with torch.no_grad():  # here, for threads do not inherit it
-                contrast = contrast_of(self.metric(test, reference)).cpu()
+                contrast = contrast_of(self.metric(self._tensor(copies), self._reference(tiles))).cpu()
         return [found[None, :, *tile.core] for found, tile in zip(contrast, tiles, strict=True)]
 
-    def _tensor(self, codes: np.ndarray) -> Tensor:
-        planes = torch.from_numpy(np.ascontiguousarray(codes.transpose(2, 0, 1)))[None].to(self.device)
-        return planes if planes.is_floating_point() else planes.float().div_(255)
+    def _reference(self, tiles: Sequence[Tile]) -> Tensor | Remembered:
+        """The original's tiles, or, where the metric can keep it and memory allows, what they are to the eye."""
+        boxes = [tile.box for tile in tiles]
+        if not hasattr(self.metric, "remember") or math.prod(self.codes.shape[:2]) > REMEMBERED_PIXELS:
+            return self._tensor([self.codes[box] for box in boxes])
+        place = str(boxes)
+        if place not in self.remembered:
+            self.remembered[place] = self.metric.remember(self._tensor([self.codes[box] for box in boxes]))
+        return self.remembered[place]
+
+    def _tensor(self, codes: Sequence[np.ndarray]) -> Tensor:
+        planes = [torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1))) for part in codes]
+        stacked = torch.stack(planes).to(self.device)
+        return stacked if stacked.is_floating_point() else stacked.float().div_(255)
 
     def _energy(self, contrast: Tensor) -> float:
         return float(self.criterion.energy(contrast, self.pixels_per_degree, math.prod(self.codes.shape[:2])))

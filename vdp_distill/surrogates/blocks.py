@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates import grey
 from vdp_distill.tiles import in_tiles
@@ -44,49 +43,46 @@ NODES = 32
 
 
 class Light(NamedTuple):
-    """Luminance of both images on the retina, cd/m2."""
+    """Luminance of an image on the retina, cd/m2."""
 
-    rest: Pair
+    rest: Tensor
     """What wide scatter adds to every pixel, over the surround, beyond the share of the sharp image that stays."""
 
     blocks: Tensor
-    """Mean of the pair in every block, (N, 1, h, w)."""
+    """Mean of every block, (N, 1, h, w)."""
 
-    coarse: Pair
+    coarse: Tensor
     """Means of every two by two blocks."""
 
 
-def on_retina(planes: Pair, size: tuple[int, int], surround: Tensor, pixels_per_degree: Tensor) -> Light:
-    """Wide scatter in the eye of planes of luminance, (N, 1, H, W) in whole blocks, of which the image fills ``size``.
+def on_retina(plane: Tensor, size: tuple[int, int], surround: Tensor, pixels_per_degree: Tensor) -> Light:
+    """Wide scatter in the eye of a plane of luminance, (N, 1, H, W) in whole blocks, of which the image fills ``size``.
 
     A ring of the surround is filtered along: at the frame, pixels lie between an inner block and an outer one.
     """
-    low, high = DEFAULT_PARAMETERS.light_range_cdm2
-    blocks = Pair(*(F.avg_pool2d(plane, BLOCK) for plane in planes))
-    pairs = Pair(*(shrunk(plane, 2) - surround for plane in blocks))
-    ringed = Pair(*(F.pad(plane, (1, 1, 1, 1)) for plane in _without_surround(planes, pairs, size, surround)))
-    unit = pairs.reference.new_tensor(unit_frequency(*ringed.reference.shape[-2:]))
+    blocks = F.avg_pool2d(plane, BLOCK)
+    pairs = shrunk(blocks, 2) - surround
+    ringed = F.pad(_without_surround(plane, pairs, size, surround), (1, 1, 1, 1))
+    unit = ringed.new_tensor(unit_frequency(*ringed.shape[-2:]))
     share = sharp_share(pixels_per_degree).view(-1, 1, 1, 1)
-    transfer = eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share
-    rest = Pair(*(filter_on_canvas(plane, transfer) for plane in ringed))
-    in_blocks = between(sum(rest), 2, blocks.reference.shape[-2:]) + share * (sum(blocks) - 2 * surround)
-    wide = Pair(*(between(plane, 2 * BLOCK, planes.reference.shape[-2:]) for plane in rest))
-    coarse = Pair(*(plane[..., 1:-1, 1:-1] + share * sharp for plane, sharp in zip(rest, pairs, strict=True)))
-    coarse = Pair(*((plane + surround).clamp(low, high) for plane in coarse))
-    return Light(wide, (in_blocks / 2 + surround).clamp(low, high), coarse)
+    rest = filter_on_canvas(ringed, eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share)
+    in_blocks = between(rest, 2, blocks.shape[-2:]) + share * (blocks - surround) + surround
+    coarse = rest[..., 1:-1, 1:-1] + share * pairs + surround
+    wide = between(rest, 2 * BLOCK, plane.shape[-2:])
+    return Light(wide, in_blocks, coarse.clamp(*DEFAULT_PARAMETERS.light_range_cdm2))
 
 
-def _without_surround(planes: Pair, pairs: Pair, size: tuple[int, int], surround: Tensor) -> Pair:
+def _without_surround(plane: Tensor, pairs: Tensor, size: tuple[int, int], surround: Tensor) -> Tensor:
     """Means of two by two blocks less the surround, which is nothing beyond the image."""
     rows, columns = (-length % (2 * BLOCK) for length in size)
     if not rows and not columns:
         return pairs
-    inside = (plane[..., : size[0], : size[1]] - surround for plane in planes)
-    return Pair(*(F.avg_pool2d(F.pad(plane, (0, columns, 0, rows)), 2 * BLOCK) for plane in inside))
+    inside = plane[..., : size[0], : size[1]] - surround
+    return F.avg_pool2d(F.pad(inside, (0, columns, 0, rows)), 2 * BLOCK)
 
 
-def in_response(planes: Pair, light: Light, surround: Tensor, pixels_per_degree: Tensor, curve: grey.Curve) -> Pair:
-    """Response of every pixel of both images, in cells, (N, BLOCK^2, h, w)."""
+def in_response(plane: Tensor, rest: Tensor, surround: Tensor, pixels_per_degree: Tensor, curve: grey.Curve) -> Tensor:
+    """Response of every pixel of an image, in cells, (N, BLOCK^2, h, w); ``rest`` is :func:`on_retina`'s."""
     taps = (sharp_share(pixels_per_degree)[:, None] * sharp_taps(pixels_per_degree))[:, :, None, None]
 
     def respond(rows, rest, row, around, taps):
@@ -94,9 +90,8 @@ def in_response(planes: Pair, light: Light, surround: Tensor, pixels_per_degree:
         seen = smoothed(plane, taps) + rest.unflatten(3, (BLOCK, -1)).flatten(2, 3) + around
         return in_cells(curve(seen, row))
 
-    around = surround.expand(planes.reference.shape[0], 1, 1, 1)
-    rows = ((rows_of_blocks(plane), rows_of_blocks(rest)) for plane, rest in zip(planes, light.rest, strict=True))
-    return Pair(*(in_tiles(respond, *own, curve.row, around, taps, halo=1) for own in rows))
+    around = surround.expand(plane.shape[0], 1, 1, 1)
+    return in_tiles(respond, rows_of_blocks(plane), rows_of_blocks(rest), curve.row, around, taps, halo=1)
 
 
 def smoothed(plane: Tensor, taps: Tensor) -> Tensor:

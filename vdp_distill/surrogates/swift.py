@@ -11,6 +11,7 @@ Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_d
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from vdp_distill.masking import mutual_contrast
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
-from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
+from vdp_distill.pyramid import BLOCK, band_frequencies
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.blocks import (
     at_corners,
@@ -34,33 +35,34 @@ from vdp_distill.surrogates.blocks import (
     shrunk,
     whole_blocks,
 )
+from vdp_distill.surrogates.channels import (
+    LEVEL_OCTAVES,
+    excitation,
+    levels_of,
+    log2_ppd,
+    mixed,
+    octaves_of,
+    root_energy,
+    sensitivities,
+)
 from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
-from vdp_distill.surrogates.lapped import BAND_FREQUENCIES, FREQUENCIES, starting
+from vdp_distill.surrogates.lapped import FREQUENCIES, starting
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["SwiftConfig", "SwiftVision"]
-
-LEVEL_OCTAVES = 3
+__all__ = ["Sight", "SwiftConfig", "SwiftVision"]
 
 STEP = 8
 """From a level to the next: three octaves."""
 
-REFERENCE_PPD = 45.0
 OCTAVES = (-1.6, 1.5)
 """Of the pixels per degree of what the gains are trained on, to REFERENCE_PPD."""
 
 LARGEST_GAIN = 4.0
 """Natural logarithm; its 14th power is still a number in float32."""
 
-LEAST_SENSITIVITY = 1e-3
-"""A seventh power of its inverse is far from overflowing; a thousandth of the sensitivity to a JND sees nothing."""
-
 P, Q = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q
-
-TINY = 1e-12
-"""Keeps the derivative of a square root finite at 0."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,23 @@ class SwiftConfig:
     def filters(self) -> int:
         """Filters of a level."""
         return len(FREQUENCIES) * self.group
+
+
+class Sight(NamedTuple):
+    """What an image is to the eye by itself."""
+
+    size: tuple[int, int]
+    levels: list[Tensor]
+    """Outputs of the filters at every level, (N, filters, h + 1, w + 1)."""
+
+    blocks: Tensor
+    """Luminance of every block, (N, 1, h, w)."""
+
+    coarse: Tensor
+    """The same of two by two blocks."""
+
+    response: Tensor
+    """Response to that."""
 
 
 class SwiftVision(VisualSystem):
@@ -135,53 +154,63 @@ class SwiftVision(VisualSystem):
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
         shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        return self.look(light_cdm2, grey.mix, shares, surround_cdm2, pixels_per_degree)
+        viewing = shares, surround_cdm2, pixels_per_degree
+        return self.compare(*(self.look_at(image, grey.mix, *viewing) for image in light_cdm2), pixels_per_degree)
 
-    def look(
+    def look_at(
         self,
-        images: Pair,
+        image: Tensor,
         to_luminance: Callable[[Tensor, Tensor], Tensor],
         shares: grey.Shares,
         surround_cdm2: Tensor,
         pixels_per_degree: Tensor,
-    ) -> Seen:
-        """The same from images of any kind.
+    ) -> Sight:
+        """What one image is to the eye, whatever it is compared with.
 
         Parameters
         ----------
-        images
-            (N, C, H, W) each.
+        image
+            (N, C, H, W), of any kind.
         to_luminance
             Pixels (n, C, h, w) and ``shares.luminance`` (n, C, 1, 1) to cd/m2, (n, 1, h, w).
         shares, surround_cdm2, pixels_per_degree
-            As :func:`vdp_distill.surrogates.grey.receptor_shares` and :meth:`forward` have them.
+            As :func:`vdp_distill.surrogates.grey.receptor_shares` of the reference and :meth:`forward` have them.
         """
-        size = images.reference.shape[-2:]
-        octaves = max(LEVEL_OCTAVES, pyramid_height(*size))
-        curve = grey.Curve(shares, images.reference)
-        surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
-        weight = shares.luminance[:, :, None, None]
-        planes = Pair(*(in_tiles(to_luminance, whole_blocks(image), weight) for image in images))
-        light = on_retina(planes, size, surround, pixels_per_degree)
-        cells, corners = in_response(planes, light, surround, pixels_per_degree, curve), at_corners(light.blocks)
-        coarse = Pair(*map(curve, light.coarse, (curve.row, curve.row)))
+        size, weight = image.shape[-2:], shares.luminance[:, :, None, None]
+        curve = grey.Curve(shares, image)
+        surround = (surround_cdm2 * weight).sum(dim=1, keepdim=True)
+        plane = in_tiles(to_luminance, whole_blocks(image), weight)
+        light = on_retina(plane, size, surround, pixels_per_degree)
+        levels = [self.filtered(in_response(plane, light.rest, surround, pixels_per_degree, curve))]
+        response = coarse = curve(light.coarse, curve.row)
+        for _ in range(1, levels_of(size)):
+            levels.append(self.filtered(in_cells(response)))
+            response = shrunk(response, STEP)
+        return Sight(size, levels, light.blocks, light.coarse, coarse)
 
-        level, texture = self.level(cells, corners, pixels_per_degree, 0, octaves)
-        levels, luminance, response = [level], sum(light.coarse) / 2, coarse
-        for number in range(1, -(-octaves // LEVEL_OCTAVES)):
-            cells, mean = Pair(*map(in_cells, response)), at_corners(shrunk(luminance, BLOCK))
-            scale = pixels_per_degree / STEP**number
-            levels.append(self.level(cells, mean, scale, number, octaves)[0])
-            luminance, response = shrunk(luminance, STEP), Pair(*(shrunk(plane, STEP) for plane in response))
-        base = self.base(coarse, light.coarse, pixels_per_degree, octaves)
+    def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor) -> Seen:
+        """What is seen of the difference between two images."""
+        size, octaves = test.size, octaves_of(test.size)
+        blocks = ((test.blocks + reference.blocks) / 2).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
+        corners, luminance = at_corners(blocks), (test.coarse + reference.coarse) / 2
+        levels, texture = [], None
+        for number, filtered in enumerate(zip(test.levels, reference.levels, strict=True)):
+            mean = at_corners(shrunk(luminance, BLOCK)) if number else corners
+            level, shared = self.level(*filtered, mean, pixels_per_degree / STEP**number, number, octaves)
+            levels.append(level)
+            texture = shared if texture is None else texture
+            luminance = shrunk(luminance, STEP) if number else luminance
+        response, coarse = Pair(test.response, reference.response), Pair(test.coarse, reference.coarse)
+        base = self.base(response, coarse, pixels_per_degree, octaves)
         parts = self.parts(levels, base, octaves)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
         contrast = corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights)
         return Seen(at_pixels(contrast, *size), self.quality(levels, base, pixels_per_degree, octaves))
 
-    def level(self, cells: Pair, luminance: Tensor, ppd: Tensor, number: int, octaves: int) -> tuple[Tensor, Tensor]:
+    def level(
+        self, test: Tensor, reference: Tensor, luminance: Tensor, ppd: Tensor, number: int, octaves: int
+    ) -> tuple[Tensor, Tensor]:
         """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""
-        test, reference = map(self.filtered, cells)
         sensitivity = sensitivities(luminance, ppd)
         found, texture = self.detect(test - reference, reference, sensitivity, ppd, float(STEP**number))
         last = 1 + min(LEVEL_OCTAVES, octaves - number * LEVEL_OCTAVES)
@@ -263,30 +292,3 @@ class SwiftVision(VisualSystem):
         shares = torch.cat([share[:1], share[1:-1].repeat(len(levels))[:octaves], 2 * share[-1:]]) / 2
         weights = detection.quality_weights(band_frequencies(ppd, octaves + 2))
         return detection.quality([*bands, root_energy(base) * gain[-1:]], weights * shares)
-
-
-def log2_ppd(pixels_per_degree: Tensor) -> Tensor:
-    """Octaves over REFERENCE_PPD."""
-    return (pixels_per_degree / REFERENCE_PPD).log2()
-
-
-def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
-    """Channels through a matrix (C, K), or one an image (N, 1, C, K): (N, C, h, w) -> (N, K, h, w), channels last."""
-    return (planes.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
-
-
-def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
-    """Contrast sensitivity of every group of filters, (N, 4, h, w)."""
-    tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
-    return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
-
-
-def excitation(difference: Tensor) -> Tensor:
-    """Magnitude of a difference to the power of 3.5."""
-    magnitude = difference.abs()
-    return difference**2 * magnitude * (magnitude + TINY).sqrt()
-
-
-def root_energy(found: Tensor) -> Tensor:
-    """Root energy over the number of places, (N, filters)."""
-    return ((found.square().sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / found[0, 0].numel()

@@ -1,0 +1,66 @@
+"""Arithmetic on what the filters of the block-wise visual system give: places of an image by channels."""
+
+import torch
+from torch import Tensor
+
+from vdp_distill import csf
+from vdp_distill.pyramid import pyramid_height
+from vdp_distill.surrogates.lapped import BAND_FREQUENCIES
+
+__all__ = [
+    "LEVEL_OCTAVES",
+    "excitation",
+    "levels_of",
+    "log2_ppd",
+    "mixed",
+    "octaves_of",
+    "root_energy",
+    "sensitivities",
+]
+
+LEVEL_OCTAVES = 3
+
+REFERENCE_PPD = 45.0
+
+LEAST_SENSITIVITY = 1e-3
+"""A seventh power of its inverse is far from overflowing; a thousandth of the sensitivity to a JND sees nothing."""
+
+TINY = 1e-12
+"""Keeps the derivative of a square root finite at 0."""
+
+
+def octaves_of(size: tuple[int, int]) -> int:
+    """Octaves of the pyramid for an image."""
+    return max(LEVEL_OCTAVES, pyramid_height(*size))
+
+
+def levels_of(size: tuple[int, int]) -> int:
+    """Levels that cover them."""
+    return -(-octaves_of(size) // LEVEL_OCTAVES)
+
+
+def log2_ppd(pixels_per_degree: Tensor) -> Tensor:
+    """Octaves over REFERENCE_PPD."""
+    return (pixels_per_degree / REFERENCE_PPD).log2()
+
+
+def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
+    """Channels through a matrix (C, K), or one an image (N, 1, C, K): (N, C, h, w) -> (N, K, h, w), channels last."""
+    return (planes.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
+
+
+def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
+    """Contrast sensitivity of every group of filters, (N, 4, h, w)."""
+    tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
+    return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
+
+
+def excitation(difference: Tensor) -> Tensor:
+    """Magnitude of a difference to the power of 3.5."""
+    magnitude = difference.abs()
+    return difference**2 * magnitude * (magnitude + TINY).sqrt()
+
+
+def root_energy(found: Tensor) -> Tensor:
+    """Root energy over the number of places, (N, filters)."""
+    return ((found.square().sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / found[0, 0].numel()
