@@ -23,7 +23,9 @@ from vdp_distill.contrast_thresholds import ContrastThresholds
 
 SUMMARY = RESULTS / "thresholds.csv"
 STIMULI = RESULTS / "thresholds-stimuli.csv"
-STYLES = ("-", "--", ":", "-.")
+STYLES = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dash-dotted", (0, (1, 5)): "sparsely dotted"}
+"""Lines of the models by their names in the figure's title."""
+
 NUMBERS = ("rmse", "shift", "rmse_own_shift", "rmse_common_shift")
 
 
@@ -77,9 +79,9 @@ def draw(table: ContrastThresholds, measured: dict[str, np.ndarray], path: Path)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(True, which="both", alpha=0.2)
-    lines = ", ".join(f"{model} ({style})" for model, style in zip(measured, STYLES, strict=False))
+    lines = ", ".join(f"{model} {style}" for model, style in zip(measured, STYLES.values(), strict=False))
     figure.suptitle(
-        f"Contrast sensitivity: people as points, {lines}; colour is luminance, dark to bright", fontsize=11
+        f"Contrast sensitivity: people as points; {lines}.\nColour is luminance, dark to bright", fontsize=11
     )
     figure.savefig(path)
 
@@ -97,7 +99,7 @@ def _panel(axes, table: ContrastThresholds, measured: dict[str, np.ndarray], cur
         axes.errorbar(frequency, people, bars, fmt="o", markersize=3.5, linewidth=0.8, color=colour)
         for (_, sensitivities), style in zip(measured.items(), STYLES, strict=False):
             marker = "_" if len(indices) == 1 else None
-            axes.plot(frequency, sensitivities[indices], style, linewidth=1.3, color=colour, marker=marker)
+            axes.plot(frequency, sensitivities[indices], linestyle=style, linewidth=1.3, color=colour, marker=marker)
 
 
 def _colours(luminances: list[float]) -> dict[float, tuple]:
@@ -112,7 +114,8 @@ def sensitivities_kept(table: ContrastThresholds, rows: list[dict]) -> dict[str,
     found = {}
     for row in rows:
         found.setdefault(row["model"], []).append(float(row["sensitivity"]))
-    return {model: np.array(values) for model, values in found.items() if len(values) == len(table.stimuli)}
+    whole = {model: np.array(values) for model, values in found.items() if len(values) == len(table.stimuli)}
+    return dict(sorted(whole.items(), key=lambda item: (item[0] != "exact", item[0])))
 
 
 def main() -> None:
