@@ -75,6 +75,7 @@ def _share(wrong: Tensor, true: Tensor) -> float:
     return float((wrong.square().mean() / true.square().mean()).sqrt())
 
 
+@torch.no_grad()
 def transfer_error(chain: ConditionedChain, ppd: float) -> tuple[float, float]:
     """Largest error of the transfer along an axis and along the diagonal, of a point on each pixel of 2 x 2."""
     degree, matrix = torch.tensor([ppd]).double(), torch.ones(1, 1, 4).double()
