@@ -145,7 +145,7 @@ def test_recipes_that_ship_are_read(name):
 
 
 def test_an_unknown_recipe_lists_those_that_ship():
-    with pytest.raises(ValueError, match="paper-chain, tiny"):
+    with pytest.raises(ValueError, match="paper-chain, paper-narrow, tiny"):
         read_recipe("papre")
 
 

@@ -70,9 +70,9 @@ def sky():
 
 def test_nothing_goes_below_what_people_ever_needed(sky):
     """MCL-JCI's labels end at quality 16; at 60 pixels per degree steps of quantisation are (60/90)^1.75 as large."""
-    found = find_jnd(sky, pixels_per_degree=60, model="vdp-fast")
+    found = find_jnd(sky, pixels_per_degree=60, model="vdp-cortex")
     assert found.quality == 33 and any("did people need less" in note for note in found.notes)
-    below = find_jnd(sky, pixels_per_degree=60, p=0.6, model="vdp-fast")  # half of the people is what was measured
+    below = find_jnd(sky, pixels_per_degree=60, p=0.6, model="vdp-cortex")  # half of the people is what was measured
     assert below.quality < 33 and not any("did people need less" in note for note in below.notes)
 
 

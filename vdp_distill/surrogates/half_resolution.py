@@ -112,7 +112,7 @@ def fitted_taps(count: int) -> np.ndarray:
     nodes = np.geomspace(*PIXELS_PER_DEGREE, NODES)
     targets = np.stack([eye_mtf(torch.from_numpy(node * frequency)).numpy() for node in nodes], axis=-1)
     flat = waves.reshape(-1, count), (weight * targets).reshape(-1, NODES)
-    return np.linalg.lstsq(*flat, rcond=None)[0].T
+    return np.ascontiguousarray(np.linalg.lstsq(*flat, rcond=None)[0].T)
 
 
 def _waves(horizontal: np.ndarray, vertical: np.ndarray) -> tuple[np.ndarray, ...]:
