@@ -21,9 +21,8 @@ WEAKNESS = {
     "cortex": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
     "are misjudged; single pixels are masked by what lies beside them.",
     "fast": "Single pixels fall between the places where it looks, and its gradient, which looks there alone, leads "
-    "elsewhere in detail; a grating of exactly four pixels a cycle may fall between them whole (0.6 decades of "
-    "contrast). One plane of light stands for all receptors, so changes of colour in places far from the reference's "
-    "mean colour are misjudged.",
+    "elsewhere in detail; a grating of exactly four pixels a cycle may fall between them whole. One plane of light "
+    "stands for all receptors, so changes of colour in places far from the reference's mean colour are misjudged.",
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
 }

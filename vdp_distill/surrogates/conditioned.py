@@ -2,8 +2,7 @@
 
 It follows pixels per degree, display, spectra and surround, and gives each stage of the metric by its name. Only the
 optics are imitated, for only they cost: of what follows, mixing into receptors is a matrix and the response a table,
-both the metric's own. A monotone sum of exponentials in place of the table, which is what a sum of SELUs is, needs 39
-terms to keep the cones' slope within 2 %, and 24 leave the rods' 15 % off.
+both the metric's own; a monotone sum of SELUs in the table's place needs dozens of terms to follow its slope.
 """
 
 from collections.abc import Mapping
@@ -17,13 +16,12 @@ from vdp_distill import pipeline
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.surrogates.golden import VisualSystem
+from vdp_distill.surrogates.grey import PEAK_SENSITIVITY
 from vdp_distill.surrogates.half_resolution import fitted_taps, scatter_half, taps_at
 
 __all__ = ["ConditionedChain", "ConditionedConfig", "Stages"]
 
 TAPS = (1, 3)
-PEAK_SENSITIVITY = 2.4
-"""log10 of the peak contrast sensitivity: the metric's own."""
 
 
 @dataclass(frozen=True)
@@ -94,18 +92,8 @@ class ConditionedChain(VisualSystem):
     ) -> Pair:
         """Both images' :class:`vdp_distill.pipeline.Retina`.
 
-        Parameters
-        ----------
-        light_cdm2
-            Both images, (N, C, H, W).
-        matrix
-            (1 or N, C, 4), columns L, M, S, rod.
-        surround_cdm2
-            Broadcast against (N, C, 1, 1).
-        pixels_per_degree
-            (1,) or (N,).
-        keep_stages
-            As for :func:`vdp_distill.pipeline.retina`.
+        ``keep_stages`` is that of :func:`vdp_distill.pipeline.retina`; the other arguments are as for
+        :class:`vdp_distill.surrogates.vision.SmallVision`.
         """
         scattered = self.scatter(light_cdm2, surround_cdm2, pixels_per_degree)
         tables = pipeline.response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, scattered.test.device)

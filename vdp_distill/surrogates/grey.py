@@ -27,7 +27,7 @@ from vdp_distill.pipeline import Pair, response_tables
 from vdp_distill.surrogates.half_resolution import fitted_taps, made_once, rest, scatter_half, taps_at
 from vdp_distill.tiles import in_tiles, look_up
 
-__all__ = ["Curve", "Shares", "light_plane", "mix", "receptor_shares", "respond", "scatter"]
+__all__ = ["Curve", "PEAK_SENSITIVITY", "Shares", "light_plane", "mix", "receptor_shares", "respond", "scatter"]
 
 LIGHTNESS_EVERY = 4
 SLOPE_DECADES = 0.1
