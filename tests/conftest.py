@@ -9,6 +9,12 @@ from vdp_distill.training import report as training_report
 from vdp_distill.training import tasks as training_tasks
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Networks that a test makes draw their weights from the global generator: the same whatever ran before."""
+    torch.manual_seed(20191101)
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(20191101)

@@ -87,6 +87,18 @@ def test_levelling_makes_every_stage_count_and_changes_nothing_else(generator):
         torch.testing.assert_close(levelled, plain * ratio[:, None, None], rtol=1e-9, atol=1e-12)
 
 
+def test_levelling_leaves_a_dead_stage_as_it_is(generator):
+    trunk, images = InHouseTrunk((4, 4)), torch.rand(2, 3, 24, 24, generator=generator)
+    with torch.no_grad():
+        trunk.features[2].bias.fill_(-1e3)
+    before = [parameter.clone() for parameter in trunk.parameters()]
+    level(trunk, images)
+    assert not trunk(images)[0].any()
+    for was, parameter in list(zip(before, trunk.parameters(), strict=True))[:6]:
+        torch.testing.assert_close(parameter, was)
+    assert all(parameter.isfinite().all() for parameter in trunk.parameters())
+
+
 def test_recipes(tmp_path):
     assert TrunkRecipe.read("trunk").network.kind == kind_of("trunk") == "trunk"
     (tmp_path / "small.toml").write_text(SMALL.text())

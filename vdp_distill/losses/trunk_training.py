@@ -153,6 +153,8 @@ def train(
 def level(trunk: InHouseTrunk, images: Tensor) -> None:
     """Give every channel of a stage's features a mean of 1 over images, so that no stage outweighs another in a loss.
 
+    A stage that answers nothing to the images is left as it is.
+
     What follows a stage takes the factor back: features are positively homogeneous. Gatys et al. (CVPR 2016) scale
     VGG's weights so. Features of the trained trunk else grow tenfold from the first stage to the last.
 
@@ -165,12 +167,17 @@ def level(trunk: InHouseTrunk, images: Tensor) -> None:
     """
     layers = [layer for layer in trunk.features if isinstance(layer, nn.Conv2d)]
     strengths = [features.mean((0, 2, 3)) for features in trunk(images)]
-    factors = [strength.clamp(min=FAINT * float(strength.mean())) for strength in strengths]
+    factors = [_factor(strength) for strength in strengths]
     for last, factor in zip(layers[1::2], factors, strict=True):
         last.weight /= factor[:, None, None, None]
         last.bias /= factor
     for first, factor in zip(layers[2::2], factors[:-1], strict=True):
         first.weight *= factor[None, :, None, None]
+
+
+def _factor(strength: Tensor) -> Tensor:
+    """What the channels of a stage are divided by."""
+    return strength.clamp(min=FAINT * float(strength.mean())) if strength.any() else torch.ones_like(strength)
 
 
 def _initialised(namer: Namer, generator: torch.Generator) -> Namer:
