@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, UNSEEN, WEAKNESS
+from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
 from benchmarks.machine import RESULTS
 from benchmarks.readme_tables import read
 from vdp_distill import HDRVDP2, zoo
@@ -169,6 +169,7 @@ def card(name: str) -> str:
         data_hash=training["manifest_sha256"],
         trained_on=trained_on,
         commands=commands,
+        then=textwrap.fill(THEN[kind], 120) + "\n" if kind in THEN else "",
         start=START[kind],
         weakness=textwrap.fill(WEAKNESS[kind], 120),
         judged=textwrap.fill(f"{judged_on(name)} {UNSEEN}", 120),

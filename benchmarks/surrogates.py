@@ -40,8 +40,11 @@ JUDGED = (1e-2, 1e5)
 PEAK_DEG = 0.25
 """The map's peak counts as found within this angle."""
 
-UNSEEN_VIEWING = ("log10 C_max, RMSE", "log10 C_max, SROCC", "P_det near threshold, MAE", "P_map, MAE", "Q, RMSE")
-"""What is stated of viewing conditions that were never trained on."""
+UNSEEN_DISTORTIONS = ("demosaic", "motion_blur")
+"""Those of zoo-v1 that zoo-v2, the training set, leaves out."""
+
+UNSEEN = ("log10 C_max, RMSE", "log10 C_max, SROCC", "P_det near threshold, MAE", "P_map, MAE", "Q, RMSE")
+"""What is stated of distortions and of viewing conditions that were never trained on."""
 
 
 def load_samples(folder: Path, count: int, split: str | None) -> tuple[dict[str, Tensor], list[str]]:
@@ -150,18 +153,30 @@ class Large:
         ]
 
 
-def viewing_rows(model: str, samples: dict[str, Tensor]) -> list[tuple[str, float, str, int]]:
-    """Errors under viewing conditions that were never trained on."""
-    rows = number_rows(predictions(model, samples), samples)
-    return [(f"unseen viewing: {name}", *numbers) for name, *numbers in rows if name in UNSEEN_VIEWING]
+def unseen_rows(
+    what: str, found: dict[str, Tensor], samples: dict[str, Tensor], chosen: list[int] | slice = slice(None)
+) -> list[tuple[str, float, str, int]]:
+    """Errors of some samples, of a kind that was never trained on."""
+    if not len(samples["Q"][chosen]):
+        return []
+    rows = number_rows(*({name: values[chosen] for name, values in part.items()} for part in (found, samples)))
+    return [(f"unseen {what}: {name}", *numbers) for name, *numbers in rows if name in UNSEEN]
 
 
 def judge(
-    model: str, samples: dict[str, Tensor], data: str, gradients: int, large: Large, viewed: dict[str, Tensor] | None
+    model: str,
+    samples: dict[str, Tensor],
+    kinds: list[str],
+    data: str,
+    gradients: int,
+    large: Large,
+    viewed: dict[str, Tensor] | None,
 ) -> tuple[list[dict], dict[str, Tensor]]:
     """All rows of a model, and its predictions."""
     found = predictions(model, samples)
-    rows = number_rows(found, samples) + large.rows(model) + (viewing_rows(model, viewed) if viewed else [])
+    distorted = [k for k, kind in enumerate(kinds) if kind in UNSEEN_DISTORTIONS]
+    rows = number_rows(found, samples) + large.rows(model) + unseen_rows("distortions", found, samples, distorted)
+    rows += unseen_rows("viewing", predictions(model, viewed), viewed) if viewed else []
     cosines = gradient_cosines(model, samples, gradients)
     rows.append(("gradient of log C near threshold, median cosine", float(cosines.median()), "", len(cosines)))
     errors = threshold_errors(model)
@@ -228,7 +243,7 @@ def main() -> None:
         )
         large = Large(options.large, 18)
         viewed = load_samples(options.viewing, options.samples, None)[0] if options.viewing else None
-        judged = {model: judge(model, samples, name, options.gradients, large, viewed) for model in models}
+        judged = {model: judge(model, samples, kinds, name, options.gradients, large, viewed) for model in models}
     rows = [row for own, _ in judged.values() for row in own]
     write(RESULTS / "surrogates.csv", rows)
     by_kind = [row for model, (_, found) in judged.items() for row in distortion_rows(model, found, samples, kinds)]

@@ -8,7 +8,7 @@ import torch
 from chain_data import scenes
 
 from vdp_distill import VDPLoss, export, zoo
-from vdp_distill.export import export_loss, load_exported
+from vdp_distill.export import export_loss, free_sides, load_exported
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.training.recipe import Recipe
 
@@ -113,6 +113,31 @@ def test_a_trained_chain(tmp_path):
     path = export_loss(tmp_path, tmp_path / "loss.pt2", height=24, width=24, display="standard_4k", pool="quality")
     assert load_exported(path).record["model"] == tmp_path.name
     assert {file.name for file in tmp_path.glob("loss*")} == {"loss.pt2"}
+
+
+@pytest.mark.parametrize("model", ["vdp-fast-v1"])
+def test_a_program_of_many_sizes(model, tmp_path):
+    sides = free_sides(34, 50)
+    assert list(sides) == [40, 48]
+    path = export_loss(model, tmp_path / "loss.pt2", height=sides, width=sides, encoding="sRGB-display")
+    loaded = load_exported(path)
+    assert loaded.record["height"] == loaded.record["width"] == {"from": 40, "to": 48, "step": 8}
+    module = VDPLoss(model, encoding="sRGB-display", pixels_per_degree=30)
+    for size in ((40, 40), (48, 40), (40, 48)):
+        reference = scenes(48, 48, seed=5)[..., : size[0], : size[1]]
+        test = reference + 0.05 * torch.randn(reference.shape, generator=torch.Generator().manual_seed(1))
+        values = [float(loss(test, reference, pixels_per_degree=torch.tensor([30.0]))) for loss in (module, loaded)]
+        assert values[1] == pytest.approx(values[0], rel=1e-4)  # float32, other order of sums
+    with pytest.raises(ValueError, match="40 to 48 in steps of 8"):
+        loaded(test[..., :44], reference[..., :44], 30)
+
+
+def test_sides_that_no_program_can_share(tmp_path):
+    for low, high in ((60, 70), (16, 30), (100, 110)):
+        with pytest.raises(ValueError, match="one number of pyramid levels, such as"):
+            free_sides(low, high)
+    with pytest.raises(ValueError, match="an ONNX model takes images of one size"):
+        export_loss("exact", tmp_path / "a.onnx", height=free_sides(34, 50), width=40, encoding="luminance")
 
 
 def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):

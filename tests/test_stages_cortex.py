@@ -40,7 +40,7 @@ def test_band_sensitivity_is_the_csf_at_its_nodes():
 
 
 def test_baseband_gradient_flows_to_luminance_too(generator):
-    canvas = torch.from_numpy(fourier.unit_frequency(7, 6))
+    canvas = fourier.unit_frequency(7, 6)
 
     def filtered(band, luminance):
         return csf.baseband(band, band.mean(), luminance, torch.tensor([0.5], dtype=torch.float64), canvas)

@@ -33,7 +33,7 @@ def test_the_eyes_mtf_loses_nothing_to_its_least_exponent():
 @pytest.mark.parametrize("size", [(24, 33), (31, 20)])
 def test_canvas_filter_equals_the_plain_one(generator, size):
     image = randn(generator, 3, 2, *size)
-    transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(*size)))
+    transfer = optics.eye_mtf(20 * fourier.unit_frequency(*size))
     assert torch.allclose(
         fourier.filter_on_canvas(image, transfer[None, None]), oracles.filter_on_canvas(image, transfer)
     )
@@ -45,7 +45,7 @@ def test_canvas_filter_equals_the_plain_one(generator, size):
 
 def test_an_image_need_not_be_half_its_canvas(generator):
     image = randn(generator, 2, 1, 24, 33)
-    transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(20, 31)))[None, None]
+    transfer = optics.eye_mtf(20 * fourier.unit_frequency(20, 31))[None, None]
     on_canvas = torch.zeros(2, 1, 40, 62, dtype=image.dtype)
     on_canvas[..., :24, :33] = image
     plain = torch.fft.irfft2(torch.fft.rfft2(on_canvas) * transfer, s=(40, 62))[..., :24, :33]
@@ -56,13 +56,13 @@ def test_an_image_need_not_be_half_its_canvas(generator):
 def test_canvas_filter_in_parts_of_planes_equals_the_plain_one(generator, monkeypatch):
     monkeypatch.setattr(fourier, "GROUP_ELEMENTS", 500)
     image = randn(generator, 1, 3, 40, 37)
-    transfer = optics.eye_mtf(20 * torch.from_numpy(fourier.unit_frequency(40, 37)))
+    transfer = optics.eye_mtf(20 * fourier.unit_frequency(40, 37))
     filtered = fourier.filter_on_canvas(image, transfer[None, None])
     assert torch.allclose(filtered, oracles.filter_on_canvas(image, transfer), atol=1e-13)
 
 
 def test_scatter_keeps_a_constant_and_draws_the_surround_in(generator):
-    transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(20, 20)))[None, None]
+    transfer = optics.eye_mtf(30 * fourier.unit_frequency(20, 20))[None, None]
     constant = torch.full((1, 1, 20, 20), 7.0, dtype=torch.float64)
     seven = torch.full((1, 1, 1, 1), 7.0, dtype=torch.float64)
     assert torch.allclose(optics.light_scatter(constant, seven, transfer), constant, rtol=1e-14)
@@ -72,7 +72,7 @@ def test_scatter_keeps_a_constant_and_draws_the_surround_in(generator):
 
 def test_scatter_of_a_pair_is_that_of_each_image(generator):
     light, surround = 1 + rand(generator, 4, 2, 14, 19), 0.5 + rand(generator, 2, 2, 1, 1)
-    transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(14, 19)))[None, None]
+    transfer = optics.eye_mtf(30 * fourier.unit_frequency(14, 19))[None, None]
     for around in (surround, surround[:1]):
         pair = optics.light_scatter_pair(light[:2], light[2:], around, transfer)
         alone = optics.light_scatter(light, around.repeat(2, 1, 1, 1) if len(around) == 2 else around, transfer)
@@ -80,7 +80,7 @@ def test_scatter_of_a_pair_is_that_of_each_image(generator):
 
 
 def test_scatter_gradient(generator):
-    transfer = optics.eye_mtf(30 * torch.from_numpy(fourier.unit_frequency(9, 8)))[None, None]
+    transfer = optics.eye_mtf(30 * fourier.unit_frequency(9, 8))[None, None]
     surround = torch.full((1, 1, 1, 1), 3.0, dtype=torch.float64)
     assert gradcheck(lambda light: optics.light_scatter(light, surround, transfer), 5 + rand(generator, 1, 2, 9, 8))
 

@@ -12,6 +12,7 @@ from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
 from vdp_distill.surrogates.blocks import at_pixels, in_cells
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.surrogates.sight import filtered, lowered
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
 OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
@@ -35,8 +36,21 @@ def test_filters_are_correlations_at_every_fourth_pixel():
     taps = network.taps - network.taps.mean(dim=(1, 2), keepdim=True)
     # Corner (1, 1) lies between pixels 3 and 4: its window starts at pixel 0.
     expected = F.conv2d(plane, taps[:, None], stride=4)
-    found = network.filtered(in_cells(plane))[..., 1:-1, 1:-1]
+    found = filtered(in_cells(plane), network.taps)[..., 1:-1, 1:-1]
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)  # float64, other order of sums
+
+
+def test_a_level_hands_down_what_is_coarse_and_no_alias_of_what_is_fine():
+    column = torch.arange(128, dtype=torch.float64).expand(1, 1, 128, 128)
+    constant = lowered(in_cells(torch.full_like(column, 3.0)))
+    assert constant.shape == (1, 1, 16, 16) and torch.allclose(constant, torch.tensor(3.0).double())
+    # A ramp keeps its place: cell k spans pixels 8 k to 8 k + 7, whose middle is 8 k + 3.5.
+    middle = lowered(in_cells(column))[0, 0, 4, 1:-1]
+    assert torch.allclose(middle, 8 * torch.arange(1, 15).double() + 3.5)
+    for frequency, left in ((1 / 4.4, 0.02), (1 / 8, 1e-9), (1 / 3.3, 0.02), (1 / 64, 0.9)):
+        found = lowered(in_cells(torch.cos(2 * torch.pi * frequency * column)))[..., 2:-2].abs().max()
+        # A mean over eight pixels alone would leave 0.09 of the first.
+        assert float(found) < left and (frequency > 1 / 64 or float(found) > 0.88)
 
 
 def test_corners_lie_between_pixels():

@@ -149,7 +149,7 @@ def benchmark(
 def export(
     model: Annotated[str, typer.Argument(help="exact, a released model, or a trained folder.")],
     out: Annotated[Path, typer.Option(help="The .pt2 file to write.")],
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images it will take.")],
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images it will take, or LOW-HIGH: many sizes.")],
     display: Display = None,
     encoding: Encoding = None,
     pool: Annotated[str, typer.Option(help="log_contrast, threshold or quality.")] = "log_contrast",
@@ -189,11 +189,14 @@ def _training_data(data: str | None, images: Path | None):
     return OnlineSets(data.removeprefix("online:"), images)
 
 
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)x(\d+)", text)
+def _size(text: str) -> tuple[int | range, int | range]:
+    from vdp_distill.export import free_sides
+
+    found = re.fullmatch(r"(\d+)([x-])(\d+)", text)
     if not found:
-        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256, got {text!r}")
-    return int(found[1]), int(found[2])
+        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256, or LOW-HIGH, such as 80-128, got {text!r}")
+    low, high = int(found[1]), int(found[3])
+    return (low, high) if found[2] == "x" else (free_sides(low, high),) * 2
 
 
 def main() -> None:

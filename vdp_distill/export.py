@@ -1,8 +1,9 @@
 """Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch, or as an ONNX model.
 
-The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, any N, and
-pixels per degree as (N,) or (1,). What it is valid for lies in the file as JSON; :func:`load_exported` reads and keeps
-to it. Without this package: ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
+The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, or of a range
+of them (:func:`free_sides`), any N, and pixels per degree as (N,) or (1,). What it is valid for lies in the file as
+JSON; :func:`load_exported` reads and keeps to it. Without this package:
+``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
 """
 
 import copy
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.exported import FORMAT, RECORD, load_exported
+from vdp_distill.exported import FORMAT, RECORD, load_exported, sides_of
 from vdp_distill.losses import VDPLoss
+from vdp_distill.pyramid import pyramid_height
 from vdp_distill.version import METRIC_VERSION, __version__
 
-__all__ = ["LossProgram", "export_loss", "load_exported"]
+__all__ = ["LossProgram", "export_loss", "free_sides", "load_exported"]
 
 LARGEST_BATCH = 4096
 
@@ -38,12 +40,36 @@ class LossProgram(nn.Module):
         return self.loss(test, reference, pixels_per_degree=pixels_per_degree.index_select(0, turn))
 
 
+def free_sides(low: int, high: int) -> range:
+    """Heights and widths that one program can take: those in steps that every level of the pyramid halves evenly.
+
+    Raises
+    ------
+    ValueError
+        If images of the two sides have other numbers of levels, or no two such sides lie between them.
+
+    Examples
+    --------
+    >>> list(free_sides(68, 135))
+    [80, 96, 112, 128]
+    """
+    levels, step = pyramid_height(low, low), 2 ** (pyramid_height(low, low) + 1)
+    sides = range(-(-low // step) * step, high + 1, step)
+    if low < SMALLEST_SIDE or pyramid_height(high, high) != levels or len(sides) < 2:
+        octave = SMALLEST_SIDE << max(0, pyramid_height(max(low, SMALLEST_SIDE), high) - 1)
+        raise ValueError(
+            f"one program takes sides of one number of pyramid levels, such as {octave} to {2 * octave - 1}, and at "
+            f"least two steps of {step}; got {low} to {high}"
+        )
+    return sides
+
+
 def export_loss(
     model: str | Path | VDPLoss,
     out: str | Path,
     *,
-    height: int,
-    width: int,
+    height: int | range,
+    width: int | range,
     channels: int | None = None,
     tolerance: float = 1e-3,
     **settings,
@@ -60,7 +86,7 @@ def export_loss(
     out
         Name of the file, ending in ``.pt2`` or ``.onnx``.
     height, width
-        Size of the images it will take, at least 17.
+        Size of the images it will take, at least 17; both of :func:`free_sides` for a .pt2 program of many sizes.
     channels
         Of the images; by default the loss's own.
     tolerance
@@ -94,37 +120,51 @@ def export_loss(
     out = Path(out)
     if out.suffix not in (".pt2", ".onnx"):
         raise ValueError(f"the exported program's name must end in .pt2 or .onnx, got {out}")
-    if min(height, width) < SMALLEST_SIDE:
-        raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {height} x {width}")
+    heights, widths = (_sides(side) for side in (height, width))
+    if min(heights[0], widths[0]) < SMALLEST_SIDE:
+        raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {heights[0]} x {widths[0]}")
     if not isinstance(model, VDPLoss):
         settings.setdefault("pixels_per_degree", 30.0)
         model = VDPLoss(model, **settings)
     channels = channels or model.channels[0]
+    record = _record(model, channels, heights, widths)
     if out.suffix == ".onnx":
-        return _export_onnx(model, out, channels, height, width, tolerance)
+        if len(heights) + len(widths) > 2:
+            raise ValueError("an ONNX model takes images of one size; give one height and width, or write a .pt2 file")
+        return _export_onnx(model, out, record, tolerance)
     program = LossProgram(model).eval()
-    # A first run makes filters and tables, which then are constants of the program.
-    program(*_sample(model, 2, channels, height, width, seed=0))
-    exported = _export(program, _sample(model, 2, channels, height, width, seed=0))
-    record = _record(model, channels, height, width)
+    # Of two sides where both are free, for a program traced at a square would be one of squares.
+    sample = _sample(model, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
+    program(*sample)  # A first run makes filters and tables, which then are constants of the program.
+    exported = _export(program, sample, heights, widths)
     write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
     return out
 
 
-def _export_onnx(loss: VDPLoss, out: Path, channels: int, height: int, width: int, tolerance: float) -> Path:
+def _sides(side: int | range) -> range:
+    return side if isinstance(side, range) else range(side, side + 1)
+
+
+def _export_onnx(loss: VDPLoss, out: Path, record: dict, tolerance: float) -> Path:
     from vdp_distill.onnx_export import write_onnx
 
+    size = (record["channels"], record["height"], record["width"])
     loss = copy.deepcopy(loss).cpu()
     loss.reduction = "none"
-    samples = [_sample(loss, batch, channels, height, width, seed=batch) for batch in (2, 1, 3)]
+    samples = [_sample(loss, batch, *size, seed=batch) for batch in (2, 1, 3)]
     loss(*samples[0][:2], pixels_per_degree=samples[0][2])  # makes filters and tables, which then are constants
-    return write_onnx(loss, out, samples, _record(loss, channels, height, width), tolerance)
+    return write_onnx(loss, out, samples, record, tolerance)
 
 
-def _export(program: LossProgram, inputs: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+def _export(program: LossProgram, inputs: tuple[Tensor, ...], heights: range, widths: range):
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
     conditions = torch.export.Dim("conditions", min=1, max=LARGEST_BATCH)
-    exported = torch.export.export(program, inputs, dynamic_shapes=({0: batch}, {0: batch}, {0: conditions}))
+    image = {0: batch}
+    for axis, name, sides in ((2, "height", heights), (3, "width", widths)):
+        if len(sides) > 1:
+            steps = torch.export.Dim(f"{name}_steps", min=sides[0] // sides.step, max=sides[-1] // sides.step)
+            image[axis] = sides.step * steps
+    exported = torch.export.export(program, inputs, dynamic_shapes=(image, image, {0: conditions}))
     for name, value in exported.constants.items():
         # Saved, a constant must fill its storage in order; a column of a table or a channels-last kernel does not.
         if isinstance(value, Tensor):
@@ -155,11 +195,12 @@ def _save(exported, path: Path, record: dict) -> None:
 
 
 def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str, float]:
-    """Largest relative difference of values and of gradients, for two batches that the export has not seen."""
+    """Largest relative difference of values and of gradients, for batches and sizes that the export has not seen."""
     worst = {"value": 0.0, "gradient": 0.0}
+    heights, widths = (sides_of(record, side) for side in ("height", "width"))
     for batch, conditions, seed in ((1, 1, 1), (3, 3, 2), (3, 1, 3)):
-        sizes = (record["channels"], record["height"], record["width"])
-        test, reference, pixels_per_degree = _sample(program.loss, batch, *sizes, seed=seed)
+        size = heights[seed % len(heights)], widths[(2 - seed) % len(widths)]
+        test, reference, pixels_per_degree = _sample(program.loss, batch, record["channels"], *size, seed=seed)
         inputs = (test.requires_grad_(), reference, pixels_per_degree[:conditions])
         ours, theirs = (module(*inputs).sum() for module in (program, loaded))
         gradients = [torch.autograd.grad(value, test)[0] for value in (ours, theirs)]
@@ -186,15 +227,18 @@ def _takes_codes(loss: VDPLoss) -> bool:
     return display is not None and display.curve != "linear"
 
 
-def _record(loss: VDPLoss, channels: int, height: int, width: int) -> dict:
+def _stated(sides: range) -> int | dict:
+    return sides[0] if len(sides) == 1 else {"from": sides[0], "to": sides[-1], "step": sides.step}
+
+
+def _record(loss: VDPLoss, channels: int, heights: range, widths: range) -> dict:
     metric = loss.metric
     settings = {key: value for key, value in metric.settings.record().items() if key != "pixels_per_degree"}
     return {
         "format": FORMAT,
         "metric": METRIC_VERSION,
         "model": getattr(metric, "name", "exact"),
-        "height": height,
-        "width": width,
+        **{name: _stated(sides) for name, sides in (("height", heights), ("width", widths))},
         "channels": channels,
         "range": "code values in 0..1" if _takes_codes(loss) else "light in cd/m2",
         "pool": loss.pool,

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FORMAT", "RECORD", "ExportedLoss", "load_exported"]
+__all__ = ["FORMAT", "RECORD", "ExportedLoss", "load_exported", "sides_of"]
 
 FORMAT = "vdp_distill loss 1"
 RECORD = "vdp_distill.json"
@@ -57,10 +57,12 @@ class ExportedLoss(nn.Module):
     def _check_image(self, image: Tensor, name: str) -> None:
         if not isinstance(image, Tensor) or image.dtype != torch.float32:
             raise TypeError(f"{name} must be a float32 tensor, got {getattr(image, 'dtype', type(image).__name__)}")
-        expected = tuple(self.record[key] for key in ("channels", "height", "width"))
-        if image.ndim != 4 or tuple(image.shape[1:]) != expected or image.shape[0] == 0:
+        channels, sides = self.record["channels"], [sides_of(self.record, side) for side in ("height", "width")]
+        fits = image.ndim == 4 and image.shape[0] > 0 and image.shape[1] == channels
+        if not fits or any(side not in known for side, known in zip(image.shape[2:], sides, strict=True)):
+            height, width = (_in_words(known) for known in sides)
             raise ValueError(
-                f"{name} must be (N, {', '.join(map(str, expected))}), got {tuple(image.shape)}; this file was "
+                f"{name} must be (N, {channels}, {height}, {width}), got {tuple(image.shape)}; this file was "
                 "exported for that size, export another for yours"
             )
 
@@ -73,6 +75,18 @@ class ExportedLoss(nn.Module):
             or (not takes_codes and low < 0)
         ):
             raise ValueError(f"reference must hold {self.record['range']}, got {low:.6g} to {high:.6g}")
+
+
+def sides_of(record: dict, name: str) -> range:
+    """Heights or widths that a file takes."""
+    stated = record[name]
+    if isinstance(stated, int):
+        return range(stated, stated + 1)
+    return range(stated["from"], stated["to"] + 1, stated["step"])
+
+
+def _in_words(sides: range) -> str:
+    return str(sides[0]) if len(sides) == 1 else f"{sides[0]} to {sides[-1]} in steps of {sides.step}"
 
 
 def load_exported(path: str | Path) -> ExportedLoss:

@@ -14,17 +14,24 @@ from scipy import fft
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["unit_frequency", "filter_on_canvas"]
+__all__ = ["unit_frequencies", "unit_frequency", "filter_on_canvas"]
 
 GROUP_ELEMENTS = 1 << 18
 """Pixels that one thread transforms at a time: what the cache holds."""
 
 
-def unit_frequency(height: int, width: int) -> np.ndarray:
-    """Radial frequency in cycles/pixel of the real FFT of the canvas, shape (2 height, width + 1), float64."""
-    vertical = np.fft.fftfreq(2 * height)
-    horizontal = np.fft.rfftfreq(2 * width)
-    return np.hypot(vertical[:, None], horizontal[None, :])
+def unit_frequencies(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Frequency in cycles/pixel of the real FFT of the canvas, (2 height, 1) down and (width + 1,) across, float64.
+
+    In torch's own operations, so that an exported program can take images of many sizes.
+    """
+    row, column = (torch.arange(count, dtype=torch.float64) for count in (2 * height, width + 1))
+    return ((row - 2 * height * (row >= height)) / (2 * height))[:, None], column / (2 * width)
+
+
+def unit_frequency(height: int, width: int) -> Tensor:
+    """Radial frequency in cycles/pixel of the real FFT of the canvas, (2 height, width + 1), float64."""
+    return torch.hypot(*unit_frequencies(height, width))
 
 
 def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ class HDRVDP2(nn.Module):
 
     def prepare(self, height: int, width: int, like: Tensor) -> Geometry:
         """Filters of a size, made on the first call for it."""
+        if not isinstance(height, int) or not isinstance(width, int):  # of an exported program that takes many sizes
+            return Geometry(height, width, like)
         key = f"{height}x{width}-{like.dtype}-{like.device}".replace(".", "_")
         if key not in self.geometries:
             while len(self.geometries) >= SIZES_REMEMBERED:

@@ -80,8 +80,8 @@ class Geometry(nn.Module):
     def __init__(self, height: int, width: int, like: Tensor):
         super().__init__()
         self.sizes = steerable.pyramid_sizes(height, width)
-        self.register_buffer("canvas", like.new_tensor(unit_frequency(height, width)), persistent=False)
-        self.register_buffer("base_canvas", like.new_tensor(unit_frequency(*self.sizes[-1])), persistent=False)
+        self.register_buffer("canvas", unit_frequency(height, width).to(like), persistent=False)
+        self.register_buffer("base_canvas", unit_frequency(*self.sizes[-1]).to(like), persistent=False)
         self.register_buffer("transfer", None, persistent=False)
         self.transfer_ppd = None
 

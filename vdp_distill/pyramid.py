@@ -157,9 +157,8 @@ def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
 
 def mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
     """Indices of the low-pass samples that lie on the even positions of a mirrored axis."""
-    position = np.abs(np.arange(-reach, length + reach, 2))
-    position = np.where(position < length, position, 2 * (length - 1) - position)
-    return torch.from_numpy(position // 2).to(device)
+    position = torch.arange(-reach, length + reach, 2, device=device).abs()
+    return torch.where(position < length, position, 2 * (length - 1) - position) // 2
 
 
 def to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = BLOCK) -> Tensor:

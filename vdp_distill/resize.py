@@ -5,6 +5,7 @@ with the edge pixel repeated. An output pixel sees a few neighbours only: for la
 row of small dense blocks along its diagonal, and the zeros between them are never multiplied.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -20,38 +21,47 @@ LARGE_SIDE = 256
 """From this side on, one plane by blocks is faster on the processor than all planes by the whole matrix."""
 
 
-def _cubic(distance: np.ndarray) -> np.ndarray:
+def _cubic(distance: Tensor) -> Tensor:
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    return np.where(distance <= 1, near, np.where(distance <= 2, far, 0.0))
+    return torch.where(distance <= 1, near, torch.where(distance <= 2, far, 0.0))
 
 
-def resize_matrix(length_in: int, length_out: int) -> np.ndarray:
+def resize_matrix(length_in: int, length_out: int) -> Tensor:
     """Dense matrix (length_out, length_in) of the resize along one axis, float64.
 
     Examples
     --------
-    >>> bool(np.allclose(resize_matrix(8, 4).sum(axis=1), 1))
+    >>> resize_matrix(8, 4).sum(dim=1).allclose(torch.ones(4).double())
     True
     """
-    scale = length_out / length_in
-    widening = max(1.0, 1 / scale)
-    centre = (np.arange(length_out) + 0.5) / scale - 0.5
-    reach = int(np.ceil(2 * widening)) + 1
-    taps = np.floor(centre)[:, None] + np.arange(-reach, reach + 1)
-    weights = _cubic(np.abs(taps - centre[:, None]) / widening)
-    weights /= weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((length_out, length_in))
-    mirrored = np.mod(taps, 2 * length_in)
-    mirrored = np.where(mirrored < length_in, mirrored, 2 * length_in - 1 - mirrored).astype(int)
-    np.add.at(matrix, (np.arange(length_out)[:, None], mirrored), weights)
-    return matrix
+    ratio = length_in / length_out
+    widening = max(1.0, ratio)
+    to, place = (torch.arange(length, dtype=torch.float64) for length in (length_out, length_in))
+    centre = ((to + 0.5) * ratio - 0.5)[:, None]
+    weights = torch.zeros_like(centre)
+    for turn in _turns(length_in, widening):
+        for mirrored in (place, -1 - place):
+            weights = weights + _cubic((mirrored + 2 * length_in * turn - centre).abs() / widening)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _turns(length: int, widening: float) -> range:
+    """Mirror images of the axis that the kernel reaches, in periods of two lengths."""
+    reach = 1 if not isinstance(length, int) else 1 + math.ceil((2 * widening + 1) / (2 * length))
+    return range(-reach, reach + 1)
+
+
+def _dense(length_in: int, length_out: int, image: Tensor) -> Tensor:
+    if not isinstance(length_in, int):  # of an exported program that takes many sizes
+        return resize_matrix(length_in, length_out).to(image)
+    return _remembered(length_in, length_out, image.dtype, image.device)
 
 
 @lru_cache(maxsize=128)
-def _dense(length_in: int, length_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _remembered(length_in: int, length_out: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # what is remembered must serve a training later
-        return torch.tensor(resize_matrix(length_in, length_out), dtype=dtype, device=device)
+        return resize_matrix(length_in, length_out).to(device, dtype)
 
 
 @lru_cache(maxsize=256)
@@ -59,7 +69,7 @@ def _diagonal_blocks(
     length_in: int, length_out: int, is_transposed: bool, dtype: torch.dtype, device: torch.device
 ) -> list[tuple[slice, Tensor]]:
     """The matrix, or its transpose, as blocks of BLOCK rows: the columns that each sees, and its values there."""
-    matrix = resize_matrix(length_in, length_out)
+    matrix = resize_matrix(length_in, length_out).numpy()
     matrix = matrix.T if is_transposed else matrix
     blocks = []
     for rows in np.split(matrix, range(BLOCK, len(matrix), BLOCK)):
@@ -131,5 +141,5 @@ def resize(image: Tensor, height: int, width: int) -> Tensor:
         return image
     if min(size_in) >= LARGE_SIDE and image.device.type == "cpu" and not torch.compiler.is_compiling():
         return _BandedResize.apply(image, height, width, False)
-    rows, columns = (_dense(i, o, image.dtype, image.device) for i, o in zip(size_in, (height, width), strict=True))
+    rows, columns = (_dense(i, o, image) for i, o in zip(size_in, (height, width), strict=True))
     return rows @ (image @ columns.mT)

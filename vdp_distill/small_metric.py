@@ -15,7 +15,7 @@ from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pix
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
-from vdp_distill.surrogates.swift import Sight
+from vdp_distill.surrogates.sight import Sight
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
 from vdp_distill.uncompiled import uncompiled
 
@@ -137,6 +137,21 @@ class SwiftVDP(SmallVDP):
         ----------
         reference, **overrides
             As for a call.
+
+        Raises
+        ------
+        ValueError
+            For what a call refuses.
+
+        Examples
+        --------
+        >>> from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
+        >>> model = SwiftVDP(SwiftVision(SwiftConfig()), encoding="sRGB-display", pixels_per_degree=30)
+        >>> grey = torch.full((1, 3, 40, 40), 0.5)
+        >>> kept = model.remember(grey)
+        >>> test = grey + 0.1 * torch.rand(grey.shape)
+        >>> torch.equal(model(test, kept).C_map, model(test, grey).C_map)
+        True
         """
         settings = self.settings_for(**overrides)
         reference, _ = checks.as_images(reference, "reference")

@@ -69,7 +69,7 @@ def _cut(taps: np.ndarray, side: int) -> np.ndarray:
     return np.pad(taps, -margin) if margin < 0 else taps[margin : margin + side, margin : margin + side]
 
 
-def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor], joint: bool) -> Tensor:
+def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """What masks a band, before the band's sensitivity.
 
     Parameters
@@ -80,12 +80,8 @@ def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor,
         That of the neighbour bands at its size, (N, 1 or O, h, w) each.
     gains
         Of the band itself, of its neighbours and of its other orientations.
-    joint
-        Raise the sum to its power once, not each part.
     """
     q = DEFAULT_PARAMETERS.mask_q
-    if joint:
-        return in_tiles(lambda own, *lent: power(_sum(own, lent, gains, 1 / q), q), own, *lent, learnt=gains)
     return in_tiles(lambda own, *lent: _sum_of_powers(own, lent, gains, q), own, *lent, learnt=gains)
 
 
@@ -97,14 +93,6 @@ def _sum_of_powers(own, lent, gains, q):
     if own.shape[1] == 1:
         return signal
     return signal + crossing * power((own.sum(dim=1, keepdim=True) - own).clamp(min=0), q)
-
-
-def _sum(own, lent, gains, root):
-    itself, neighbour, crossing = (gain**root for gain in gains)
-    total = sum((neighbour * part for part in lent), itself * own)
-    if own.shape[1] == 1:
-        return total
-    return total + crossing * (own.sum(dim=1, keepdim=True) - own)
 
 
 def mean_luminance(luminance: Pair) -> Tensor:

@@ -63,7 +63,7 @@ def on_retina(plane: Tensor, size: tuple[int, int], surround: Tensor, pixels_per
     blocks = F.avg_pool2d(plane, BLOCK)
     pairs = shrunk(blocks, 2) - surround
     ringed = F.pad(_without_surround(plane, pairs, size, surround), (1, 1, 1, 1))
-    unit = ringed.new_tensor(unit_frequency(*ringed.shape[-2:]))
+    unit = unit_frequency(*ringed.shape[-2:]).to(ringed)
     share = sharp_share(pixels_per_degree).view(-1, 1, 1, 1)
     rest = filter_on_canvas(ringed, eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share)
     in_blocks = between(rest, 2, blocks.shape[-2:]) + share * (blocks - surround) + surround

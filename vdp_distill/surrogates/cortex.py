@@ -1,9 +1,9 @@
 """A smaller visual cortex: the metric's pyramid, sensitivity, masking and detection at a fraction of their cost.
 
 The structure is the metric's own (:func:`vdp_distill.pipeline.cortex`); what is spared is arithmetic. In the finest
-levels the filters are short, the masking is computed at every second pixel of each axis, and, in a sparse cortex, so is
-the difference itself. Filters and gains start as the metric's and are then trained against its answers, so that they
-make good for what is left out. Sources: Mantiuk et al. 2011, section 5; Simoncelli and Freeman 1995.
+levels the filters are short, and the masking is computed at every second pixel of each axis. Filters and gains start as
+the metric's and are then trained against its answers, so that they make good for what is left out. Sources: Mantiuk et
+al. 2011, section 5; Simoncelli and Freeman 1995.
 """
 
 import math
@@ -58,12 +58,8 @@ class CortexConfig:
         ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
     reduced_levels
         In how many levels, from the finest, masking is computed at every second pixel of each axis.
-    signal_every
-        In those levels, 1 computes the difference at every pixel, 2 at every second one of each axis.
     scatter_every
         1: light scatter at full resolution; 2: the wide part of it at half.
-    joint_masking
-        Raise the sum of all that masks to its power once, not each part.
     filter_side
         Of the filters of the first level and between levels, in pixels: 9, 13, or 17, which cuts almost nothing of the
         metric's. What is cut off, training must make good.
@@ -71,9 +67,7 @@ class CortexConfig:
 
     kind: str = "cortex"
     reduced_levels: int = 1
-    signal_every: int = 1
     scatter_every: int = 1
-    joint_masking: bool = False
     filter_side: int = 9
 
     def __post_init__(self):
@@ -81,9 +75,8 @@ class CortexConfig:
             raise ValueError(f"network: reduced_levels must be at least 0, got {self.reduced_levels}")
         if self.filter_side not in FILTER_SIDES:
             raise ValueError(f"network: filter_side must be one of {FILTER_SIDES}, got {self.filter_side}")
-        for name in ("signal_every", "scatter_every"):
-            if getattr(self, name) not in (1, 2):
-                raise ValueError(f"network: {name} must be 1 or 2, got {getattr(self, name)}")
+        if self.scatter_every not in (1, 2):
+            raise ValueError(f"network: scatter_every must be 1 or 2, got {self.scatter_every}")
 
 
 class Seen(NamedTuple):
@@ -152,12 +145,8 @@ class SmallCortex(nn.Module):
         batch, levels = reference.shape[0], []
         for level in range(pyramid_height(*reference.shape[-2:])):
             taps, low_taps = self._taps(level)
-            reduced = level < self.config.reduced_levels
             both = torch.cat([difference, reference])
-            if reduced and self.config.signal_every == 2:
-                found = correlate(both, taps, keep_every=2)
-                band = Band(found[:batch], found[:batch], found[batch:])
-            elif reduced:
+            if level < self.config.reduced_levels:
                 signal = correlate(difference, taps)
                 band = Band(signal, signal[..., ::2, ::2], correlate(reference, taps, keep_every=2))
             else:
@@ -185,7 +174,7 @@ class SmallCortex(nn.Module):
         padding = band.reference.mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
         mean_luminance = torch.cat(luminance).mean(dim=(1, 2, 3))
         frequency = frequency_cpd if frequency_cpd.shape[0] == 1 else frequency_cpd.repeat(2)
-        canvas = both.new_tensor(unit_frequency(*both.shape[-2:]))
+        canvas = unit_frequency(*both.shape[-2:]).to(both)
         filtered = csf.baseband(both, padding, mean_luminance, frequency, canvas)
         difference = filtered[:batch] - filtered[batch:]
         return Band(difference, difference, filtered[batch:])
@@ -224,7 +213,7 @@ class SmallCortex(nn.Module):
         lenders = [(number - 1, 2.0)] if number else []
         lenders += [(number + 1, 0.5)] if number + 2 < len(mutual) else []
         lent = [weight * to_size(mutual[lender][:, : own.shape[1]], own.shape[-2:]) for lender, weight in lenders]
-        return masking_signal(own, lent, gains, self.config.joint_masking)
+        return masking_signal(own, lent, gains)
 
     def quality(self, responses: list[Tensor], changed: Tensor, frequencies: Tensor, size: tuple[int, int]) -> Tensor:
         """The quality correlate Q from the energy of every band where light changed."""
@@ -247,9 +236,5 @@ class SmallCortex(nn.Module):
             sizes.append(tuple(-(-length // 2) for length in sizes[-1]))
         for level in reversed(range(len(levels))):
             taps, low_taps = self._taps(level, "_back")
-            low = correlate_zero_stuffed(low, low_taps, *sizes[level])
-            if levels[level].shape[-2:] == sizes[level]:
-                low = low + correlate(levels[level], taps.transpose(0, 1))
-            else:
-                low = low + correlate_zero_stuffed(4 * levels[level], taps.transpose(0, 1), *sizes[level])
+            low = correlate_zero_stuffed(low, low_taps, *sizes[level]) + correlate(levels[level], taps.transpose(0, 1))
         return low

@@ -12,10 +12,8 @@ Nothing here is trained. Light scatter is the metric's own filter, or, with ``sc
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -223,13 +221,8 @@ def _scatter_full(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
 
 
 def _transfer(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
-    frequency = pixels_per_degree.new_tensor(_canvas(height, width))
+    frequency = unit_frequency(height, width).to(pixels_per_degree)
     return eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency)
-
-
-@lru_cache(maxsize=8)
-def _canvas(height: int, width: int) -> np.ndarray:
-    return unit_frequency(height, width)
 
 
 def _scatter_half(light: Tensor, pixels_per_degree: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.fourier import filter_on_canvas
+from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
 from vdp_distill.tiles import in_tiles
 
@@ -61,7 +61,9 @@ def _add_sharp(wide: Tensor, light: Tensor, taps: Tensor) -> Tensor:
 
 def rest(pixels_per_degree: Tensor, taps: Tensor, height: int, width: int) -> Tensor:
     """What the taps leave to half resolution, on the canvas of height by width means."""
-    *waves, passed, frequency = (pixels_per_degree.new_tensor(part) for part in _half_canvas(height, width))
+    down, across = (part / 2 for part in unit_frequencies(height, width))
+    parts = *_waves(across, down), _passed(across, down), torch.hypot(down, across)
+    *waves, passed, frequency = (part.to(pixels_per_degree) for part in parts)
     sharp = sum(tap * wave for tap, wave in zip(taps[:, :, None, None, None].unbind(1), waves, strict=False))
     return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - sharp) / passed).clamp(-1, 1)
 
@@ -104,29 +106,22 @@ def fitted_taps(count: int) -> np.ndarray:
     count
         1: the middle alone. 3: middle, edge and corner of 3 x 3 pixels.
     """
-    axis = (np.arange(FREQUENCIES) + 0.5) / (2 * FREQUENCIES)
-    horizontal, vertical = np.meshgrid(axis, axis)
-    frequency = np.hypot(horizontal, vertical)
-    weight = np.sqrt((1 - _passed(horizontal, vertical)) * (frequency < 0.5))[..., None]
-    waves = weight * np.stack(_waves(horizontal, vertical)[:count], axis=-1)
-    nodes = np.geomspace(*PIXELS_PER_DEGREE, NODES)
-    targets = np.stack([eye_mtf(torch.from_numpy(node * frequency)).numpy() for node in nodes], axis=-1)
-    flat = waves.reshape(-1, count), (weight * targets).reshape(-1, NODES)
+    axis = (torch.arange(FREQUENCIES, dtype=torch.float64) + 0.5) / (2 * FREQUENCIES)
+    horizontal, vertical = axis, axis[:, None]
+    frequency = torch.hypot(horizontal, vertical)
+    weight = ((1 - _passed(horizontal, vertical)) * (frequency < 0.5)).sqrt()[..., None]
+    waves = weight * torch.stack(_waves(horizontal, vertical)[:count], dim=-1)
+    targets = torch.stack([eye_mtf(node * frequency) for node in np.geomspace(*PIXELS_PER_DEGREE, NODES)], dim=-1)
+    flat = waves.flatten(0, 1).numpy(), (weight * targets).flatten(0, 1).numpy()
     return np.ascontiguousarray(np.linalg.lstsq(*flat, rcond=None)[0].T)
 
 
-def _waves(horizontal: np.ndarray, vertical: np.ndarray) -> tuple[np.ndarray, ...]:
+def _waves(horizontal: Tensor, vertical: Tensor) -> tuple[Tensor, ...]:
     """Transfer of the middle, of the four edges and of the four corners of 3 x 3 pixels."""
-    column, row = 2 * np.cos(2 * np.pi * horizontal), 2 * np.cos(2 * np.pi * vertical)
-    return np.ones(np.broadcast_shapes(column.shape, row.shape)), column + row, column * row
+    column, row = 2 * torch.cos(2 * torch.pi * horizontal), 2 * torch.cos(2 * torch.pi * vertical)
+    corners = column * row
+    return torch.ones_like(corners), column + row, corners
 
 
-@lru_cache(maxsize=8)
-def _half_canvas(height: int, width: int) -> tuple[np.ndarray, ...]:
-    """On the canvas: transfer of the taps, and of means with bilinear interpolation, and radial frequency."""
-    vertical, horizontal = np.fft.fftfreq(2 * height)[:, None] / 2, np.fft.rfftfreq(2 * width)[None] / 2
-    return *_waves(horizontal, vertical), _passed(horizontal, vertical), np.hypot(vertical, horizontal)
-
-
-def _passed(horizontal: np.ndarray, vertical: np.ndarray) -> np.ndarray:
-    return (np.cos(np.pi * horizontal) * np.cos(np.pi * vertical)) ** 4
+def _passed(horizontal: Tensor, vertical: Tensor) -> Tensor:
+    return (torch.cos(torch.pi * horizontal) * torch.cos(torch.pi * vertical)) ** 4

@@ -11,7 +11,6 @@ Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_d
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,20 +24,10 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, band_frequencies
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import (
-    at_corners,
-    at_pixels,
-    grown,
-    in_cells,
-    in_response,
-    on_retina,
-    shrunk,
-    whole_blocks,
-)
+from vdp_distill.surrogates.blocks import at_corners, at_pixels, grown, shrunk
 from vdp_distill.surrogates.channels import (
     LEVEL_OCTAVES,
     excitation,
-    levels_of,
     log2_ppd,
     mixed,
     octaves_of,
@@ -49,12 +38,10 @@ from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import FREQUENCIES, starting
+from vdp_distill.surrogates.sight import STEP, Sight, look_at
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Sight", "SwiftConfig", "SwiftVision"]
-
-STEP = 8
-"""From a level to the next: three octaves."""
+__all__ = ["SwiftConfig", "SwiftVision"]
 
 OCTAVES = (-1.6, 1.5)
 """Of the pixels per degree of what the gains are trained on, to REFERENCE_PPD."""
@@ -95,23 +82,6 @@ class SwiftConfig:
         return len(FREQUENCIES) * self.group
 
 
-class Sight(NamedTuple):
-    """What an image is to the eye by itself."""
-
-    size: tuple[int, int]
-    levels: list[Tensor]
-    """Outputs of the filters at every level, (N, filters, h + 1, w + 1)."""
-
-    blocks: Tensor
-    """Luminance of every block, (N, 1, h, w)."""
-
-    coarse: Tensor
-    """The same of two by two blocks."""
-
-    response: Tensor
-    """Response to that."""
-
-
 class SwiftVision(VisualSystem):
     """Planes of light to what is seen of their difference.
 
@@ -143,6 +113,7 @@ class SwiftVision(VisualSystem):
         self.taps, self.masking = nn.Parameter(taps), nn.Parameter(masking)
         count = config.filters + 1  # the last is the base band
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, count))
+        self.coarse_gain = nn.Parameter(torch.zeros(len(FREQUENCIES) + 1))  # of larger images than LEVEL_OCTAVES reach
         self.masking_gain = nn.Parameter(torch.zeros(count))
         self.output_gain = nn.Parameter(torch.zeros(count))
         self.energy_gain = nn.Parameter(torch.zeros(count))
@@ -157,36 +128,9 @@ class SwiftVision(VisualSystem):
         viewing = shares, surround_cdm2, pixels_per_degree
         return self.compare(*(self.look_at(image, grey.mix, *viewing) for image in light_cdm2), pixels_per_degree)
 
-    def look_at(
-        self,
-        image: Tensor,
-        to_luminance: Callable[[Tensor, Tensor], Tensor],
-        shares: grey.Shares,
-        surround_cdm2: Tensor,
-        pixels_per_degree: Tensor,
-    ) -> Sight:
-        """What one image is to the eye, whatever it is compared with.
-
-        Parameters
-        ----------
-        image
-            (N, C, H, W), of any kind.
-        to_luminance
-            Pixels (n, C, h, w) and ``shares.luminance`` (n, C, 1, 1) to cd/m2, (n, 1, h, w).
-        shares, surround_cdm2, pixels_per_degree
-            As :func:`vdp_distill.surrogates.grey.receptor_shares` of the reference and :meth:`forward` have them.
-        """
-        size, weight = image.shape[-2:], shares.luminance[:, :, None, None]
-        curve = grey.Curve(shares, image)
-        surround = (surround_cdm2 * weight).sum(dim=1, keepdim=True)
-        plane = in_tiles(to_luminance, whole_blocks(image), weight)
-        light = on_retina(plane, size, surround, pixels_per_degree)
-        levels = [self.filtered(in_response(plane, light.rest, surround, pixels_per_degree, curve))]
-        response = coarse = curve(light.coarse, curve.row)
-        for _ in range(1, levels_of(size)):
-            levels.append(self.filtered(in_cells(response)))
-            response = shrunk(response, STEP)
-        return Sight(size, levels, light.blocks, light.coarse, coarse)
+    def look_at(self, image: Tensor, to_luminance: Callable[[Tensor, Tensor], Tensor], *viewing: Tensor) -> Sight:
+        """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.sight.look_at`."""
+        return look_at(image, to_luminance, viewing, self.taps)
 
     def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor) -> Seen:
         """What is seen of the difference between two images."""
@@ -212,27 +156,22 @@ class SwiftVision(VisualSystem):
     ) -> tuple[Tensor, Tensor]:
         """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""
         sensitivity = sensitivities(luminance, ppd)
-        found, texture = self.detect(test - reference, reference, sensitivity, ppd, float(STEP**number))
+        found, texture = self.detect(test - reference, reference, sensitivity, ppd, number)
         last = 1 + min(LEVEL_OCTAVES, octaves - number * LEVEL_OCTAVES)
         return found[:, (number > 0) * self.config.group : last * self.config.group], texture
 
-    def filtered(self, cells: Tensor) -> Tensor:
-        """Outputs of the filters at every corner of the blocks, (N, filters, h + 1, w + 1)."""
-        taps = self.taps - self.taps.mean(dim=(1, 2), keepdim=True)
-        kernel = taps.view(-1, 2, BLOCK, 2, BLOCK).permute(0, 2, 4, 1, 3).reshape(-1, BLOCK**2, 2, 2)
-        padded = F.pad(cells, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
-        return F.conv2d(padded, kernel.contiguous(memory_format=torch.channels_last))
-
-    def gains(self, ppd: Tensor) -> tuple[Tensor, Tensor]:
-        """On the threshold and on masking, of every filter and the base band, (N, filters + 1)."""
+    def gains(self, ppd: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """On the threshold and on masking, of every filter of a level and the base band, (N, filters + 1)."""
         octaves = log2_ppd(ppd).clamp(*OCTAVES)[:, None]
         constant, slope, bend = self.sensitivity_gain
         gain = constant + slope * octaves + bend * octaves**2
+        coarse = torch.cat([self.coarse_gain[:-1].repeat_interleave(self.config.group), self.coarse_gain[-1:]])
+        gain = gain + (number > 0) * coarse
         gain = LARGEST_GAIN * (gain / LARGEST_GAIN).tanh()
         return (-2 * P * gain).exp(), (Q * gain + self.masking_gain).exp()
 
     def detect(
-        self, difference: Tensor, reference: Tensor, sensitivity: Tensor, ppd: Tensor, scale: float
+        self, difference: Tensor, reference: Tensor, sensitivity: Tensor, ppd: Tensor, number: int
     ) -> tuple[Tensor, Tensor]:
         """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1), and what both images share a group.
 
@@ -240,8 +179,8 @@ class SwiftVision(VisualSystem):
         """
         groups = torch.eye(len(FREQUENCIES), device=ppd.device, dtype=ppd.dtype)
         groups = groups.repeat_interleave(self.config.group, dim=1)
-        output = self.output_gain[:-1]
-        floor, lift = (gain[:, None, :-1] * groups for gain in self.gains(ppd))
+        output, scale = self.output_gain[:-1], float(STEP**number)
+        floor, lift = (gain[:, None, :-1] * groups for gain in self.gains(ppd, number))
         # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
         matrices = torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1)
         weight, mean = self.masking.exp().mT, groups.mT / self.config.group
@@ -260,14 +199,14 @@ class SwiftVision(VisualSystem):
         """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
         test, reference = (shrunk(plane, 2 ** (octaves - LEVEL_OCTAVES)) for plane in response)
         padding = reference.mean(dim=(2, 3), keepdim=True)
-        canvas = reference.new_tensor(unit_frequency(*reference.shape[-2:]))
+        canvas = unit_frequency(*reference.shape[-2:]).to(reference)
         frequency = ppd / 2 ** (octaves + 2)
         means = (plane.mean(dim=(1, 2, 3)) for plane in luminance)
         test, reference = (
             csf.baseband(band, padding, mean, frequency, canvas)
             for band, mean in zip((test - test.mean(dim=(2, 3), keepdim=True) + padding, reference), means, strict=True)
         )
-        gains = self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves))
+        gains = self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves), octaves - LEVEL_OCTAVES)
         floor, lift = (gain[:, -1:, None, None] for gain in gains)
         masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()

@@ -32,7 +32,7 @@ class SmallVision(VisualSystem):
     Examples
     --------
     >>> from vdp_distill.receptors import display_matrix
-    >>> vision = SmallVision(CortexConfig(kind="fast", signal_every=2, scatter_every=2))
+    >>> vision = SmallVision(CortexConfig(kind="fast", scatter_every=2))
     >>> light = torch.full((1, 3, 40, 40), 50.0)
     >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
     >>> with torch.no_grad():

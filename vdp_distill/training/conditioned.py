@@ -75,7 +75,7 @@ class ConditionedTask(Task):
 
 def exact_retina(light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Pair:
     """Every stage of both images by the metric itself; arguments as for the chain."""
-    canvas = pixels_per_degree.new_tensor(unit_frequency(*light_cdm2.reference.shape[-2:]))
+    canvas = unit_frequency(*light_cdm2.reference.shape[-2:]).to(pixels_per_degree)
     transfer = optics.eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * canvas)
     tables = pipeline.response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, canvas.device)
     return pipeline.retina(light_cdm2, surround_cdm2, transfer, matrix, tables, keep_stages=True)

@@ -117,11 +117,11 @@ class CortexTask(Task):
         return losses, torch.cat([errors, torch.where(is_near, away, torch.nan)[:, None]], dim=1)
 
     def parameter_groups(self, network: nn.Module, training) -> list[dict]:
-        is_slow = {name: "taps" in name or "offset" in name for name, _ in network.named_parameters()}
-        taps = [value for name, value in network.named_parameters() if is_slow[name]]
-        gains = [value for name, value in network.named_parameters() if not is_slow[name]]
+        learnt = {name: value for name, value in network.named_parameters() if value.requires_grad}
+        slow = [value for name, value in learnt.items() if "taps" in name or "offset" in name]
+        gains = [value for name, value in learnt.items() if "taps" not in name and "offset" not in name]
         rate = training.learning_rate
-        return [{"params": taps, "lr": rate}, {"params": gains, "lr": GAIN_RATE[self.config.kind] * rate}]
+        return [{"params": slow, "lr": rate}, {"params": gains, "lr": GAIN_RATE[self.config.kind] * rate}]
 
 
 def network_inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:

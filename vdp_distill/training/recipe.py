@@ -61,6 +61,8 @@ class Training:
     start
         Released model, or folder of a run, whose weights the training starts from; its network must be the recipe's.
         Empty: from weights drawn with ``seed``.
+    only
+        How the names of the parameters begin that are learnt; the others stay as they start. Empty: all are learnt.
     gradient_weight
         Of the distance between the gradients of log contrast, the network's and the metric's, in the loss of a visual
         system: 1 - cosine, of pairs near threshold. The data must hold the map ``gradient``. 0: not looked at.
@@ -89,6 +91,7 @@ class Training:
     devices: int = 1
     strategy: str = "auto"
     start: str = ""
+    only: str = ""
     gradient_weight: float = 0.0
     tensorboard: bool = False
 

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from vdp_distill import zoo
 from vdp_distill.checkpoints import load_state, save_state, written_together
+from vdp_distill.recipes import nearest
 from vdp_distill.training.batches import Batches
 from vdp_distill.training.divergence import DivergedError, bad_rows, bad_samples, named
 from vdp_distill.training.processes import InPrecision, average_gradients, found_anywhere, in_first_process
@@ -37,13 +38,19 @@ class Position:
 
 
 def _first_network(recipe: Recipe, task: Task) -> nn.Module:
-    """The network that a training starts with."""
+    """The network that a training starts with, only what is learnt asking for gradients."""
     start = recipe.training.start
-    if not start:
-        return task.build(torch.Generator().manual_seed(recipe.training.seed))
-    network = zoo.load_network(start)
-    if network.config != recipe.network:
-        raise ValueError(f"[training]: start={start!r} is another network than [network] says: {network.config}")
+    if start:
+        network = zoo.load_network(start)
+        if network.config != recipe.network:
+            raise ValueError(f"[training]: start={start!r} is another network than [network] says: {network.config}")
+    else:
+        network = task.build(torch.Generator().manual_seed(recipe.training.seed))
+    parameters, only = dict(network.named_parameters()), recipe.training.only
+    if not any(name.startswith(only) for name in parameters):
+        raise ValueError(f"[training]: only={only!r} is the beginning of no parameter; {nearest(only, parameters)}")
+    for name, value in parameters.items():
+        value.requires_grad_(value.requires_grad and name.startswith(only))
     return network
 
 
