@@ -1,12 +1,12 @@
 """Surrogates: the paper's chained networks, and a chain and a cortex built on what is known of the metric."""
 
+from vdp_distill.surrogates.layers import FittedSELU
 from vdp_distill.surrogates.paper import (
     JND_PER_UNIT,
     LOG10_CDM2_PER_UNIT,
     Chain,
     ChainConfig,
     ChainOutput,
-    FittedSELU,
     stage_targets,
     to_network_light,
 )
