@@ -43,6 +43,8 @@ ROUNDS = 3
 LIGHT = {"encoding": "rgb-bt.709", "pixels_per_degree": 30.0, "keep_stages": True}
 SCREEN = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 STAGES = ("light_scatter", "photoreceptors")
+LOGGED = {"val_loss": "validation loss", "val_achromatic_jnd": "validation, achromatic, JND"}
+"""Columns of a run's log by what the table calls them."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +135,14 @@ def times(sides: list[Side]) -> list[dict]:
     return [side.row("time of the exact metric's", medians[side.name] / medians["exact"], at) for side in sides]
 
 
-def alphas(fitted: Path, usual: Path) -> list[dict]:
-    """Errors of both runs at the steps that both validated."""
-    logs = {}
-    for name, run in (("paper, alpha fitted", fitted), ("paper, alpha 1.6733", usual)):
-        with (run / "log.csv").open(newline="") as file:
-            logs[name] = {int(row["step"]): row for row in csv.DictReader(file)}
-    common = set.intersection(*(set(log) for log in logs.values()))
-    names = ("val_luminance_masking_jnd", "val_achromatic_jnd")
+def progress(name: str, run: Path) -> list[dict]:
+    """What a run's log says of its errors, at every validation."""
+    with (run / "log.csv").open(newline="") as file:
+        log = list(csv.DictReader(file))
     return [
-        {"side": name, "quantity": f"{column.removeprefix('val_')}", "value": log[step][column], "at": f"step {step}"}
-        for name, log in logs.items()
-        for step in sorted(common)
-        for column in names
+        {"side": name, "quantity": quantity, "value": f"{float(row[column]):.4g}", "at": f"{row['images']} images"}
+        for row in log
+        for column, quantity in LOGGED.items()
     ]
 
 
@@ -197,7 +194,8 @@ def main() -> None:
     table = read_toml(models_folder() / "recipes" / "paper-chain.toml")["network"]
     wide = ChainVDP(Chain(zoo.network_config(table, "paper-chain")), "paper", **LIGHT)
     rows += times([exact, *others, Side("paper, its full widths", wide)])
-    rows += alphas(options.model, options.usual_alpha) if options.usual_alpha else []
+    rows += progress("paper, alpha fitted", options.model)
+    rows += progress("paper, alpha 1.6733", options.usual_alpha) if options.usual_alpha else []
     write(RESULTS / "paper.csv", [row | {"pairs": len(samples["Q"]), "data": options.about} for row in rows])
     draw(rows, RESULTS / "paper.png")
     for row in rows:
