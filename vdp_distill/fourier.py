@@ -31,7 +31,8 @@ def unit_frequencies(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 def unit_frequency(height: int, width: int) -> Tensor:
     """Radial frequency in cycles/pixel of the real FFT of the canvas, (2 height, width + 1), float64."""
-    return torch.hypot(*unit_frequencies(height, width))
+    down, across = unit_frequencies(height, width)
+    return (down**2 + across**2).sqrt()  # ONNX knows no hypot
 
 
 def filter_on_canvas(image: Tensor, transfer: Tensor) -> Tensor:

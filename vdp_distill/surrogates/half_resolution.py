@@ -62,7 +62,7 @@ def _add_sharp(wide: Tensor, light: Tensor, taps: Tensor) -> Tensor:
 def rest(pixels_per_degree: Tensor, taps: Tensor, height: int, width: int) -> Tensor:
     """What the taps leave to half resolution, on the canvas of height by width means."""
     down, across = (part / 2 for part in unit_frequencies(height, width))
-    parts = *_waves(across, down), _passed(across, down), torch.hypot(down, across)
+    parts = *_waves(across, down), _passed(across, down), (down**2 + across**2).sqrt()
     *waves, passed, frequency = (part.to(pixels_per_degree) for part in parts)
     sharp = sum(tap * wave for tap, wave in zip(taps[:, :, None, None, None].unbind(1), waves, strict=False))
     return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - sharp) / passed).clamp(-1, 1)
