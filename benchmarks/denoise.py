@@ -11,7 +11,8 @@ what is left.
 
 import argparse
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from benchmarks.denoise_figures import NOISY, SCORES, gallery, plot_scores
 from benchmarks.denoise_images import digits, photographs
 from benchmarks.denoise_judges import judge
+from benchmarks.denoise_networks import AutoEncoder
 from benchmarks.denoise_training import STUDIES, Study, add_noise, check_models, train
 from benchmarks.machine import RESULTS, versions
 from vdp_distill.checkpoints import write_whole
@@ -124,14 +126,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="training steps, by default the study's own")
     parser.add_argument("--images", type=Path, help="MNIST's idx files, or photographs; bundled ones by default")
     parser.add_argument("--held-out", type=int, default=HELD_OUT_JUDGED, help="how many held-out images are judged")
+    parser.add_argument("--ground", type=float, help="where the digits' sigmoid starts: 0; -2 for MNIST")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.ground is not None and options.study != "digits":
+        parser.error("--ground is of the digits' auto-encoder; leave it out for photographs")
+    return options
 
 
 def main() -> None:
     """Run one study."""
     options = arguments()
     study = STUDIES[options.study]
+    if options.ground is not None:
+        study = replace(study, network=partial(AutoEncoder, ground=options.ground))
     models = options.models or list(study.models)
     check_models(models, study)
     images = load_images(study, options.images, options.held_out)

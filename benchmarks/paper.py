@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -43,6 +44,7 @@ ROUNDS = 3
 LIGHT = {"encoding": "rgb-bt.709", "pixels_per_degree": 30.0, "keep_stages": True}
 SCREEN = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 STAGES = ("light_scatter", "photoreceptors")
+STYLES = {"exact": "k-", "vdp-chain-v1": "C0o--", "paper": "C1o-"}
 LOGGED = {"val_loss": "validation loss", "val_achromatic_jnd": "validation, achromatic, JND"}
 """Columns of a run's log by what the table calls them."""
 
@@ -149,24 +151,26 @@ def progress(name: str, run: Path) -> list[dict]:
 def draw(rows: list[dict], path: Path) -> None:
     """Errors against pixels per degree, transfer against frequency, glare against distance."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
-    panels = zip(
-        figure.subplots(1, 3),
-        (
-            ("difference of achromatic, of its rms", "", "pixels per degree", "error of the achromatic difference"),
-            ("transfer of a grating", ", 60 ppd", "cycles/pixel, 60 pixels per degree", "contrast left on the retina"),
-            ("glare of a small light, cd/m2", "", "pixels from a small light", "luminance it adds, cd/m2"),
-        ),
-        strict=True,
-    )
-    for axes, (quantity, end, across, up) in panels:
-        own = [row for row in rows if row["quantity"] == quantity and row["at"].endswith(end)]
-        for name in dict.fromkeys(row["side"] for row in own):
-            points = [(float(r["at"].split()[0]), float(r["value"])) for r in own if r["side"] == name]
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=name)
-        axes.set(xlabel=across, ylabel=up, xscale="log")
-        axes.legend(fontsize=7)
-    figure.axes[2].set_yscale("symlog", linthresh=1e-3)
+    axes = figure.subplots(1, 3)
+    _panel(axes[0], rows, "difference of achromatic, of its rms", "", "pixels per degree", PIXELS_PER_DEGREE)
+    axes[0].set_ylabel("error of the achromatic difference, of its rms")
+    _panel(axes[1], rows, "transfer of a grating", ", 60 ppd", "cycles/pixel, 60 pixels per degree", (0.02, 0.1, 0.5))
+    axes[1].set_ylabel("contrast left on the retina")
+    _panel(axes[2], rows, "glare of a small light, cd/m2", "", "pixels from a small light", DISTANCES_PIXELS[::2])
+    axes[2].set(ylabel="luminance that it adds, cd/m2", yscale="log")
     figure.savefig(path, dpi=110)
+
+
+def _panel(axes, rows: list[dict], quantity: str, end: str, across: str, ticks: tuple[float, ...]) -> None:
+    own = [row for row in rows if row["quantity"] == quantity and row["at"].endswith(end)]
+    for name, style in STYLES.items():
+        points = [(float(row["at"].split()[0]), float(row["value"])) for row in own if row["side"] == name]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, markersize=4, label=name)
+    axes.set(xlabel=across, xscale="log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(fontsize=8)
 
 
 def dim(samples: dict[str, Tensor], count: int) -> dict[str, Tensor]:
