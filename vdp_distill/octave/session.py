@@ -166,15 +166,10 @@ class Session:
 
         watch = threading.Thread(target=end_when_over, name="vdp-octave-limit", daemon=True)
         watch.start()
-        interrupted = threading.Event()
         try:
-            with self._ended_by_interrupt(interrupted):
-                yield
+            yield
         except Exception as error:
             finished.set()
-            if interrupted.is_set():
-                self.close()
-                raise KeyboardInterrupt from error
             if what == "starting" or not isinstance(error, _FailedInside):
                 self.close()
             raise OctaveError(self._explain(what, limit_s, error, over.is_set())) from error
@@ -187,26 +182,6 @@ class Session:
             watch.join()
             if over.is_set():
                 self.close()
-
-    @contextlib.contextmanager
-    def _ended_by_interrupt(self, interrupted: threading.Event) -> Iterator[None]:
-        """Ctrl-C ends Octave too: octave_kernel may swallow the exception, and would go on waiting for an answer."""
-        usual = signal.default_int_handler
-        in_main = threading.current_thread() is threading.main_thread()
-        if not in_main or signal.getsignal(signal.SIGINT) is not usual:
-            yield
-            return
-
-        def end(number: int, frame: Any) -> None:
-            interrupted.set()
-            self._end_processes()
-            usual(number, frame)
-
-        signal.signal(signal.SIGINT, end)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)
 
     def _explain(self, what: str, limit_s: float, error: Exception, over: bool) -> str:
         heard = "\n".join(self.lines[-10:])
