@@ -6,10 +6,11 @@ ABOUT = {
     "chain": "The metric with its light scatter at half resolution: 3 x 3 taps on the sharp image, which follow pixels "
     "per degree, and the metric's own filter on means of 2 x 2 pixels. Receptors, responses, cortex and detection are "
     "the metric's own. Every stage is at hand by its name (`keep_stages=True`).",
-    "cortex": "Optics and retina in one plane of light at full resolution; in the finest level the masking is computed "
-    "at every second pixel, the difference at every one.",
-    "fast": "As `vdp-cortex-v1`, with filters of 9 x 9 taps for 17 x 17, and light scatter at half resolution but for "
-    "3 x 3 taps.",
+    "cortex": "Optics and retina in one plane of light: 3 x 3 taps on the sharp image, the metric's own light scatter "
+    "on means of 2 x 2 pixels, and a correction for colours far from the image's mean, found in means of 4 x 4 pixels. "
+    "The cortex is the metric's own: only the taps are learnt.",
+    "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
+    "metric's structure with filters of 9 x 9 taps; in its finest level, what masks is found at every second pixel.",
     "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
     "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
     "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
@@ -18,8 +19,8 @@ ABOUT = {
 
 WEAKNESS = {
     "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off.",
-    "cortex": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged; single pixels are masked by what lies beside them.",
+    "cortex": "One plane of light stands for all receptors: where colours change much and luminance little, fine "
+    "detail of such a change is misjudged.",
     "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
     "are misjudged; single pixels are masked by what lies beside them.",
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
@@ -31,7 +32,7 @@ UNSEEN = "Motion blur and demosaicing were not in its training."
 
 START = {
     "chain": "a fit of its taps to the eye's optics",
-    "cortex": "the metric's own filters",
+    "cortex": "a fit of its taps to the eye's optics",
     "fast": "the metric's own filters",
     "swift": "Gabor filters and the metric's masking weights",
 }

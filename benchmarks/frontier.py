@@ -14,6 +14,8 @@ from benchmarks.machine import RESULTS
 ERROR = "log10 C_max, RMSE"
 TYPICAL = "log10 C_max, median error"
 SIZE = ("1080", "1920")
+CROWDED = 0.4
+"""Multiples of the exact metric's time from which on a name stands to the left of its point."""
 
 
 def errors(path: Path) -> dict[str, tuple[float, float]]:
@@ -43,7 +45,8 @@ def plot(found: dict[str, tuple[float, float]], machines: dict[str, dict], path:
             axes.errorbar(time, square, xerr=[[time - low], [high - time]], fmt="o", color=f"C{number}")
             axes.plot((time, time), (median, square), ":", color=f"C{number}", linewidth=1)
             axes.plot(time, median, "_", color=f"C{number}", markersize=12)
-            axes.annotate(model, (time, square), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            side = {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"xytext": (6, 4)}
+            axes.annotate(model, (time, square), textcoords="offset points", fontsize=8, **side)
         axes.plot([], [], "o", color=f"C{number}", label=f"{machine}: RMSE, and the median error below it")
     axes.set(xscale="log", yscale="log", xlabel="forward time of a 1080p pair, multiples of the exact metric's")
     axes.axvline(1, color="k", linewidth=0.8)

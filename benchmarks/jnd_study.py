@@ -121,11 +121,15 @@ class Study:
                 found["exact HDR-VDP P_det, one fitted sensitivity"] = self.sensitivity(score)
             else:
                 found[name] = self.mapped(score)
-        released = {f"ours on {model}": ("jnd", model) for model in zoo.names()}
-        for name, (recipe, responses) in (NETWORKS | released).items():
+        for name, (recipe, responses) in (NETWORKS | released_networks()).items():
             if networks is None or name in networks:
                 found[name] = self.network(name, recipe, responses, steps)
         return found
+
+
+def released_networks() -> dict[str, tuple[str, str]]:
+    """Networks on the responses of every released model that has them: recipe, and what gives the responses."""
+    return {f"ours on {model}": ("jnd", model) for model in zoo.names() if zoo.load(model).has_retina}
 
 
 def detected(contrast: np.ndarray, log10_threshold: float) -> np.ndarray:

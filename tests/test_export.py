@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import onnxruntime
 import pytest
 import torch
 from chain_data import scenes
 
 from vdp_distill import VDPLoss, export, zoo
+from vdp_distill.display import Display
 from vdp_distill.export import export_loss, free_sides, load_exported
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.training.recipe import Recipe
@@ -130,6 +132,47 @@ def test_a_program_of_many_sizes(model, tmp_path):
         assert values[1] == pytest.approx(values[0], rel=1e-4)  # float32, other order of sums
     with pytest.raises(ValueError, match="40 to 48 in steps of 8"):
         loaded(test[..., :44], reference[..., :44], 30)
+
+
+DISPLAYS = ((200.0, 0.5), (80.0, 2.0))
+
+
+def shown(model, codes, white, black, ppd):
+    display = Display(max_luminance=white, min_luminance=black)
+    return VDPLoss(model, display=display, pixels_per_degree=ppd, reduction="none")(*codes)
+
+
+@pytest.mark.parametrize(("model", "kind"), [("exact", "pt2"), ("vdp-cortex-v1", "onnx")])
+def test_the_display_as_an_input(model, kind, tmp_path):
+    path = tmp_path / f"loss.{kind}"
+    export_loss(model, path, height=34, width=40, encoding="sRGB-display", reduction="none", display_input=True)
+    reference = scenes(40, 40, seed=5)[:2, :, :34]
+    codes = (reference + 0.03).clamp(0, 1), reference
+    if kind == "onnx":
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        inputs = (*codes, torch.tensor([40.0, 40.0]), torch.tensor(DISPLAYS))
+        named = zip(session.get_inputs(), inputs, strict=True)
+        (found,) = session.run(None, {entry.name: value.numpy() for entry, value in named})
+    else:
+        found = load_exported(path)(*codes, 40, torch.tensor(DISPLAYS)).detach()
+    for number, (white, black) in enumerate(DISPLAYS):
+        one = [image[number : number + 1] for image in codes]
+        # float32, and for ONNX another runtime; another display would give values a third apart.
+        assert float(found[number]) == pytest.approx(float(shown(model, one, white, black, 40)), rel=1e-3)
+
+
+def test_a_display_that_is_none(loaded, images, tmp_path):
+    path = export_loss("exact", tmp_path / "a.pt2", height=17, width=17, encoding="sRGB-display", display_input=True)
+    small = [image[..., :17, :17] for image in images]
+    taking = load_exported(path)
+    for display, message in ((None, "takes display"), ((1.0, 2.0), "white over black"), ((1.0,), "white over black")):
+        with pytest.raises(ValueError, match=message):
+            taking(*small, 30, display)
+    with pytest.raises(ValueError, match="exported for one display"):
+        loaded(*images, 30, (100.0, 1.0))
+    for options in ({"encoding": "rgb-bt.709"}, {"display": "standard_hdr_pq"}):
+        with pytest.raises(ValueError, match="needs code values on a curve relative to white"):
+            export_loss("exact", path, height=17, width=17, display_input=True, **options)
 
 
 def test_sides_that_no_program_can_share(tmp_path):

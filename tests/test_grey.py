@@ -8,6 +8,8 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
 from vdp_distill.settings import Settings
 from vdp_distill.surrogates import grey
+from vdp_distill.surrogates.half_resolution import fitted_taps
+from vdp_distill.surrogates.planes import colour_response, light_planes
 
 MATRIX = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
 
@@ -22,12 +24,16 @@ def light(*size, seed=0):
     return Pair(reference * (1 + 0.02 * noise), reference.clone())
 
 
-def plane_of(lights, every=1, ppd=40.0):
+def plane_of(lights, every=1, ppd=40.0, knows_colour=False):
     shares = grey.receptor_shares(lights.reference, MATRIX)
-    planes = grey.light_plane(lights, shares)
-    surround = 1e-5 * shares.luminance.sum(dim=1).view(-1, 1, 1, 1)
-    luminance = grey.scatter(planes, surround, torch.tensor([ppd], dtype=torch.float64), every)
-    return luminance, grey.respond(luminance, shares)
+    planes, degree = light_planes(lights, shares), torch.tensor([ppd], dtype=torch.float64)
+    surround = torch.full((1, 3, 1, 1), 1e-5, dtype=torch.float64)
+    around = 1e-5 * shares.luminance.sum(dim=1).view(-1, 1, 1, 1)
+    taps = torch.tensor(fitted_taps(3)) if every == 2 else None
+    luminance = grey.scatter(planes.plane, around, degree, taps)
+    curve = grey.Curve(shares, luminance.reference)
+    colour = colour_response(planes, shares, surround, degree, curve) if knows_colour else None
+    return luminance, grey.respond(luminance, curve, colour)
 
 
 def exact_retina(lights, ppd=40.0):
@@ -72,6 +78,36 @@ def test_a_change_of_colour_is_seen_as_the_metric_sees_it(mean_cdm2, seed):
     error = (seen - true).square().mean().sqrt() / true.square().mean().sqrt()
     # To first order it is exact; at some 3 cd/m2 the rods' curve bends within the change. L + M would be off by 1.
     assert error < 0.15
+
+
+def coloured(size=(64, 80)):
+    """Half of the image red, half blue-green, so that the mean colour is far from both; the change is one of hue."""
+    fields = torch.tensor([[60.0, 8.0, 4.0], [4.0, 40.0, 50.0]], dtype=torch.float64)
+    reference = fields.repeat_interleave(size[1] // 2, 0).T[None, :, None].expand(-1, -1, size[0], -1).clone()
+    spots = torch.randn(1, 1, 8, 10, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    change = torch.nn.functional.interpolate(spots, size=size, mode="bicubic")
+    hue = torch.tensor([0.5, 0.0, -1.0], dtype=torch.float64).view(1, 3, 1, 1)
+    return Pair(reference * (1 + 0.05 * hue * change), reference)
+
+
+def test_colours_far_from_the_mean_are_seen_at_a_quarter_of_the_resolution():
+    lights = coloured()
+    exact = exact_retina(lights)
+    true = exact[0].achromatic - exact[1].achromatic
+    errors = []
+    for knows_colour in (False, True):
+        _, responses = plane_of(lights, knows_colour=knows_colour)
+        wrong = responses.test - responses.reference - true
+        errors.append(wrong.square().mean().sqrt() / true.square().mean().sqrt())
+    # What is left lies along the border of the two colours, which a quarter of the resolution cannot hold.
+    assert errors[0] > 0.1 and errors[1] < errors[0] / 3
+
+
+def test_grey_light_has_no_colour_to_be_added():
+    lights = light(65, 82)
+    plain, coloured = (plane_of(lights, knows_colour=knows)[1].test for knows in (False, True))
+    # One table in place of three is interpolated; light ends inside the last mean of 4 x 4 pixels.
+    assert (coloured - plain).abs().max() < 2e-3 * plain.abs().max()
 
 
 def test_at_half_resolution_light_that_ends_at_the_frame_has_no_bright_edge():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.jnd_study import released_networks
 from vdp_distill import HDRVDP2
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.difference_features import derivative_filters, mean_norm
@@ -204,3 +205,9 @@ def test_changed_models_are_refused(folder):
 def test_released_models_answer():
     for name in jnd_model.names():
         assert all(bool(value.isfinite().all()) for value in jnd_model.load_network(name).parameters())
+
+
+def test_a_study_trains_on_models_that_have_responses_alone():
+    """By default it took all released models, and stopped after minutes at the one that looks at blocks."""
+    found = released_networks()
+    assert "ours on vdp-cortex-v1" in found and "ours on vdp-swift-v1" not in found

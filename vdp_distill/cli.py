@@ -155,6 +155,7 @@ def export(
     pool: Annotated[str, typer.Option(help="log_contrast, threshold or quality.")] = "log_contrast",
     reduction: Annotated[str, typer.Option(help="mean, sum or none.")] = "mean",
     surround: Annotated[float, typer.Option(help="Light around the image in cd/m2; -1: mean of the reference.")] = 1e-5,
+    display_input: Annotated[bool, typer.Option(help="Take white and black in cd/m2 as an input too.")] = False,
     tolerance: Annotated[float, typer.Option(help="Largest relative difference from the module.")] = 1e-3,
 ) -> None:
     """Write a loss as a program that needs nothing but torch."""
@@ -164,8 +165,10 @@ def export(
 
     height, width = _size(size)
     settings = {"display": display, "encoding": encoding, "pool": pool, "reduction": reduction, "surround_l": surround}
-    out = export_loss(model, out, height=height, width=width, tolerance=tolerance, **settings)
-    typer.echo(f"wrote {out}: loss(test, reference, pixels_per_degree), checked against the module")
+    more = {"display_input": display_input, "tolerance": tolerance}
+    out = export_loss(model, out, height=height, width=width, **more, **settings)
+    inputs = "test, reference, pixels_per_degree" + ", display" * display_input
+    typer.echo(f"wrote {out}: loss({inputs}), checked against the module")
 
 
 app.command()(compare)

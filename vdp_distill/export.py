@@ -1,8 +1,9 @@
 """Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch, or as an ONNX model.
 
 The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, or of a range
-of them (:func:`free_sides`), any N, and pixels per degree as (N,) or (1,). What it is valid for lies in the file as
-JSON; :func:`load_exported` reads and keeps to it. Without this package:
+of them (:func:`free_sides`), any N, and pixels per degree as (N,) or (1,). It may also take ``display``, white and
+black in cd/m2, as (N, 2) or (1, 2). What it is valid for lies in the file as JSON; :func:`load_exported` reads and
+keeps to it. Without this package:
 ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
 """
 
@@ -18,26 +19,14 @@ from torch import Tensor, nn
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.checks import SMALLEST_SIDE
 from vdp_distill.exported import FORMAT, RECORD, load_exported, sides_of
+from vdp_distill.loss_program import LossProgram
 from vdp_distill.losses import VDPLoss
 from vdp_distill.pyramid import pyramid_height
 from vdp_distill.version import METRIC_VERSION, __version__
 
-__all__ = ["LossProgram", "export_loss", "free_sides", "load_exported"]
+__all__ = ["export_loss", "free_sides", "load_exported"]
 
 LARGEST_BATCH = 4096
-
-
-class LossProgram(nn.Module):
-    """A loss whose pixels per degree are an input, one for each pair or one for all."""
-
-    def __init__(self, loss: VDPLoss):
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, test: Tensor, reference: Tensor, pixels_per_degree: Tensor) -> Tensor:
-        # Taken in turn, so that (1,) serves every batch without the program knowing which of the two it was given.
-        turn = torch.arange(test.shape[0], device=test.device) % pixels_per_degree.shape[0]
-        return self.loss(test, reference, pixels_per_degree=pixels_per_degree.index_select(0, turn))
 
 
 def free_sides(low: int, high: int) -> range:
@@ -71,6 +60,7 @@ def export_loss(
     height: int | range,
     width: int | range,
     channels: int | None = None,
+    display_input: bool = False,
     tolerance: float = 1e-3,
     **settings,
 ) -> Path:
@@ -89,6 +79,8 @@ def export_loss(
         Size of the images it will take, at least 17; both of :func:`free_sides` for a .pt2 program of many sizes.
     channels
         Of the images; by default the loss's own.
+    display_input
+        Take the light of white and black as an input too; the curve stays that of ``encoding`` or ``display``.
     tolerance
         Largest relative difference of a value, and of a gradient in its sum of magnitudes, from the module's.
     **settings
@@ -103,7 +95,8 @@ def export_loss(
     Raises
     ------
     ValueError
-        For a size that is too small, another suffix, or a program that differs from the module.
+        For a size that is too small, another suffix, a display as input where images are light, or a program that
+        differs from the module.
     OSError
         If the file cannot be written; nothing with its name is left or changed.
 
@@ -127,14 +120,14 @@ def export_loss(
         settings.setdefault("pixels_per_degree", 30.0)
         model = VDPLoss(model, **settings)
     channels = channels or model.channels[0]
-    record = _record(model, channels, heights, widths)
+    program = LossProgram(model, display_input).eval()
+    record = _record(program, channels, heights, widths)
     if out.suffix == ".onnx":
         if len(heights) + len(widths) > 2:
             raise ValueError("an ONNX model takes images of one size; give one height and width, or write a .pt2 file")
-        return _export_onnx(model, out, record, tolerance)
-    program = LossProgram(model).eval()
+        return _export_onnx(program, out, record, tolerance)
     # Of two sides where both are free, for a program traced at a square would be one of squares.
-    sample = _sample(model, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
+    sample = _sample(program, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
     program(*sample)  # A first run makes filters and tables, which then are constants of the program.
     exported = _export(program, sample, heights, widths)
     write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
@@ -145,26 +138,27 @@ def _sides(side: int | range) -> range:
     return side if isinstance(side, range) else range(side, side + 1)
 
 
-def _export_onnx(loss: VDPLoss, out: Path, record: dict, tolerance: float) -> Path:
+def _export_onnx(program: LossProgram, out: Path, record: dict, tolerance: float) -> Path:
     from vdp_distill.onnx_export import write_onnx
 
     size = (record["channels"], record["height"], record["width"])
-    loss = copy.deepcopy(loss).cpu()
-    loss.reduction = "none"
-    samples = [_sample(loss, batch, *size, seed=batch) for batch in (2, 1, 3)]
-    loss(*samples[0][:2], pixels_per_degree=samples[0][2])  # makes filters and tables, which then are constants
-    return write_onnx(loss, out, samples, record, tolerance)
+    program = copy.deepcopy(program).cpu()
+    program.loss.reduction = "none"
+    samples = [_sample(program, batch, *size, seed=batch) for batch in (2, 1, 3)]
+    program(*samples[0])  # makes filters and tables, which then are constants
+    return write_onnx(program, out, samples, record, tolerance)
 
 
 def _export(program: LossProgram, inputs: tuple[Tensor, ...], heights: range, widths: range):
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    conditions = torch.export.Dim("conditions", min=1, max=LARGEST_BATCH)
+    viewing = [{0: torch.export.Dim(name, min=1, max=LARGEST_BATCH)} for name in program.inputs[2:]]
     image = {0: batch}
     for axis, name, sides in ((2, "height", heights), (3, "width", widths)):
         if len(sides) > 1:
             steps = torch.export.Dim(f"{name}_steps", min=sides[0] // sides.step, max=sides[-1] // sides.step)
             image[axis] = sides.step * steps
-    exported = torch.export.export(program, inputs, dynamic_shapes=(image, image, {0: conditions}))
+    shapes = dict(zip(program.inputs, (image, image, *viewing), strict=True))
+    exported = torch.export.export(program, inputs, dynamic_shapes=shapes)
     for name, value in exported.constants.items():
         # Saved, a constant must fill its storage in order; a column of a table or a channels-last kernel does not.
         if isinstance(value, Tensor):
@@ -200,8 +194,8 @@ def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str,
     heights, widths = (sides_of(record, side) for side in ("height", "width"))
     for batch, conditions, seed in ((1, 1, 1), (3, 3, 2), (3, 1, 3)):
         size = heights[seed % len(heights)], widths[(2 - seed) % len(widths)]
-        test, reference, pixels_per_degree = _sample(program.loss, batch, record["channels"], *size, seed=seed)
-        inputs = (test.requires_grad_(), reference, pixels_per_degree[:conditions])
+        test, reference, *viewing = _sample(program, batch, record["channels"], *size, seed=seed)
+        inputs = (test.requires_grad_(), reference, *(part[:conditions] for part in viewing))
         ours, theirs = (module(*inputs).sum() for module in (program, loaded))
         gradients = [torch.autograd.grad(value, test)[0] for value in (ours, theirs)]
         # By magnitude, not in norm: a kink that float32's rounding crosses bends the gradient in one place.
@@ -212,14 +206,16 @@ def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str,
     return {name: value if math.isfinite(value) else math.inf for name, value in worst.items()}
 
 
-def _sample(loss: VDPLoss, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
-    """Images in the encoding's range whose difference is seen, and pixels per degree."""
-    generator = torch.Generator().manual_seed(seed)
+def _sample(program: LossProgram, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
+    """Images in the encoding's range whose difference is seen, pixels per degree, and a display where one is taken."""
+    generator, loss = torch.Generator().manual_seed(seed), program.loss
     low, high = (0.2, 0.8) if _takes_codes(loss) else (20.0, 80.0)
     reference = low + (high - low) * torch.rand(batch, channels, height, width, generator=generator)
     test = reference + (high - low) * 0.1 * torch.randn(reference.shape, generator=generator)
+    display = torch.stack([torch.linspace(80, 400, batch), torch.linspace(0.1, 1, batch)], dim=1)
+    inputs = (test, reference, torch.linspace(25, 60, batch + 1)[1:], display)[: len(program.inputs)]
     device = next(itertools.chain(loss.parameters(), loss.buffers()), reference).device
-    return test.to(device), reference.to(device), torch.linspace(25, 60, batch + 1)[1:].to(device)
+    return tuple(part.to(device) for part in inputs)
 
 
 def _takes_codes(loss: VDPLoss) -> bool:
@@ -231,8 +227,8 @@ def _stated(sides: range) -> int | dict:
     return sides[0] if len(sides) == 1 else {"from": sides[0], "to": sides[-1], "step": sides.step}
 
 
-def _record(loss: VDPLoss, channels: int, heights: range, widths: range) -> dict:
-    metric = loss.metric
+def _record(program: LossProgram, channels: int, heights: range, widths: range) -> dict:
+    loss, metric = program.loss, program.loss.metric
     settings = {key: value for key, value in metric.settings.record().items() if key != "pixels_per_degree"}
     return {
         "format": FORMAT,
@@ -240,6 +236,7 @@ def _record(loss: VDPLoss, channels: int, heights: range, widths: range) -> dict
         "model": getattr(metric, "name", "exact"),
         **{name: _stated(sides) for name, sides in (("height", heights), ("width", widths))},
         "channels": channels,
+        "inputs": list(program.inputs),
         "range": "code values in 0..1" if _takes_codes(loss) else "light in cd/m2",
         "pool": loss.pool,
         "reduction": loss.reduction,

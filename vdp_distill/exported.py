@@ -6,6 +6,7 @@ Without this package the same file is ``torch.export.load("loss.pt2").module()(t
 import json
 import math
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,8 +32,23 @@ class ExportedLoss(nn.Module):
         super().__init__()
         self.program, self.record = program, record
 
-    def forward(self, test: Tensor, reference: Tensor, pixels_per_degree: Tensor | float) -> Tensor:
+    def forward(
+        self,
+        test: Tensor,
+        reference: Tensor,
+        pixels_per_degree: Tensor | float,
+        display: Tensor | Sequence[float] | None = None,
+    ) -> Tensor:
         """The loss of a batch of pairs.
+
+        Parameters
+        ----------
+        test, reference
+            As the file says.
+        pixels_per_degree
+            A number, or one for each pair.
+        display
+            White and black in cd/m2, or (N, 2), where the file takes them.
 
         Raises
         ------
@@ -52,7 +68,21 @@ class ExportedLoss(nn.Module):
                 f"{conditions.tolist()}"
             )
         self._check_range(reference)
-        return self.program(test, reference, conditions)
+        return self.program(test, reference, conditions, *self._display(display, test))
+
+    def _display(self, display: Tensor | Sequence[float] | None, test: Tensor) -> tuple[Tensor, ...]:
+        is_taken = "display" in self.record.get("inputs", ())
+        if is_taken != (display is not None):
+            wanted = "takes display=(white, black) in cd/m2" if is_taken else "was exported for one display"
+            raise ValueError(f"this file {wanted}; got {display}")
+        if not is_taken:
+            return ()
+        light = torch.as_tensor(display, dtype=torch.float32, device=test.device)
+        light = light[None] if light.ndim == 1 else light
+        fits = light.ndim == 2 and light.shape[1] == 2 and light.shape[0] in (1, test.shape[0])
+        if not fits or not bool((light[:, 0] > light[:, 1]).all() & (light[:, 1] >= 0).all()):
+            raise ValueError(f"display must be white over black in cd/m2, (2,) or (N, 2), got {light.tolist()}")
+        return (light,)
 
     def _check_image(self, image: Tensor, name: str) -> None:
         if not isinstance(image, Tensor) or image.dtype != torch.float32:

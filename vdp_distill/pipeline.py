@@ -96,6 +96,13 @@ class Geometry(nn.Module):
         return self.transfer
 
 
+class Bands(NamedTuple):
+    """The part of a :class:`Geometry` that the cortex needs."""
+
+    sizes: list[tuple[int, int]]
+    base_canvas: Tensor
+
+
 class Retina(NamedTuple):
     """What reaches the cortex, and what it came through, if kept; each (N, K, H, W)."""
 
@@ -176,7 +183,7 @@ def cortex(
     adapting_luminance: Pair,
     changed: Tensor,
     pixels_per_degree: Tensor,
-    geometry: Geometry,
+    geometry: Geometry | Bands,
     use_masking: bool = True,
     keep_stages: bool = False,
     parameters: Parameters = DEFAULT_PARAMETERS,
@@ -216,7 +223,7 @@ def cortex(
 
 
 def _filter_baseband(
-    band: Tensor, adapting_luminance: Pair, frequency_cpd: Tensor, geometry: Geometry, parameters: Parameters
+    band: Tensor, adapting_luminance: Pair, frequency_cpd: Tensor, geometry: Geometry | Bands, parameters: Parameters
 ) -> Tensor:
     batch = band.shape[0] // 2
     padding = band[batch:].mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)

@@ -15,6 +15,7 @@ from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pix
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.surrogates.planes import Planes, light_planes
 from vdp_distill.surrogates.sight import Sight
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
 from vdp_distill.uncompiled import uncompiled
@@ -26,7 +27,7 @@ SAMPLE_EVERY = 8
 
 
 class SmallVDP(SurrogateVDP):
-    """A small visual system in place of the metric's: one plane of light, a cortex at a fraction of the cost.
+    """A small visual system in place of the metric's: one plane of light, and a cortex.
 
     The call is that of :class:`vdp_distill.HDRVDP2`; it keeps no stages. It follows the pixels per degree, the display,
     its spectra and the surround.
@@ -63,24 +64,24 @@ class SmallVDP(SurrogateVDP):
         """What the small cortex sees of a pair; no retina is kept."""
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
         planes, shares, surround = self._planes(test, reference, settings)
-        self._check_domain(settings, planes.reference, pixels_per_degree, test.shape[-2:])
+        self._check_domain(settings, planes.plane.reference, pixels_per_degree, test.shape[-2:])
         seen = self.network.see(planes, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """The one plane's response of both images; no other stage."""
         shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
-        planes = grey.light_plane(lights, shares)
+        planes = light_planes(lights, shares)
         pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
         surround = surround_of(settings, lights.reference)
         achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
         return Pair(*(Retina(None, None, *seen) for seen in zip(luminance, (None, None), achromatic, strict=True)))
 
-    def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, grey.Shares, Tensor]:
-        """One plane of light of each image, the receptors' shares in it, and the surround."""
+    def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Planes, grey.Shares, Tensor]:
+        """Light of the pair, the receptors' shares in its planes, and the surround."""
         sample = self._sample(reference, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        planes = grey.light_plane(Pair(test, reference), shares, lambda pixels: light_of(pixels, settings))
+        planes = light_planes(Pair(test, reference), shares, lambda pixels: light_of(pixels, settings))
         return planes, shares, surround_of(settings, sample)
 
     def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
@@ -129,6 +130,8 @@ class SwiftVDP(SmallVDP):
     >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
     0.0
     """
+
+    has_retina = False
 
     def remember(self, reference, **overrides) -> Remembered:
         """Look at a reference once, for all tests that are compared with it; pass what comes out in its place.

@@ -44,6 +44,9 @@ class SurrogateVDP(HDRVDP2):
     domain: Mapping[str, tuple[float, float]] = {}
     """Least and largest of what it was trained on, by name."""
 
+    has_retina = True
+    """Whether it gives the retina's responses, which JND networks look at."""
+
     def __init__(self, network: nn.Module, name: str, *, strict: bool = False, **settings):
         nn.Module.__init__(self)
         self.strict, self.warned = strict, set()

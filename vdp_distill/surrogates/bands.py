@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill import sp3_filters
+from vdp_distill import csf, sp3_filters
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
@@ -23,9 +23,6 @@ BAND_SIDE = 9
 
 TINY = 1e-12
 """Keeps the derivative of a square root finite at 0."""
-
-LUMINANCE_EVERY = 2
-"""The sensitivity's luminance is a mean of so many pixels in each axis."""
 
 
 class Band(NamedTuple):
@@ -96,10 +93,8 @@ def _sum_of_powers(own, lent, gains, q):
 
 
 def mean_luminance(luminance: Pair) -> Tensor:
-    """log10 of the luminance that both images adapt the eye to, means of blocks."""
-    mean = (luminance.test + luminance.reference) / 2
-    small = F.avg_pool2d(mean, LUMINANCE_EVERY, ceil_mode=True, count_include_pad=False)
-    return small.clamp(1e-5, 1e5).log10()
+    """log10 of the luminance that both images adapt the eye to."""
+    return in_tiles(lambda test, reference: ((test + reference) / 2).clamp(1e-5, 1e5).log10(), *luminance)
 
 
 def to_size(plane: Tensor, size: tuple[int, int]) -> Tensor:
@@ -111,21 +106,37 @@ def to_size(plane: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def masked_difference(band: Band, sensitivity: Tensor, signal: Tensor, number: int) -> Tensor:
-    """Difference of a band in units of its masked threshold."""
+def masked_difference(
+    band: Band, plane: Tensor, table: Tensor | None, signal: Tensor, number: int, output: Tensor
+) -> Tensor:
+    """Difference of a band in units of its masked threshold.
+
+    Parameters
+    ----------
+    plane
+        log10 of luminance at the difference's size, (N, 1, H, W); without a table, sensitivity itself.
+    table
+        The band's sensitivity, :func:`vdp_distill.csf.csf_tables`.
+    signal
+        :func:`masking_signal`, at the difference's size or at every second pixel.
+    number
+        Of the band, whose gain is 2^number.
+    output
+        Factor on the result.
+    """
     p, q, gain = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q, 2.0**number
 
-    def threshold(sensitivity, signal):
-        masking_signal = gain * power(sensitivity / gain, q) * signal
-        return gain ** (1 - p) / (power(sensitivity, -2 * p) + masking_signal**2).sqrt()
+    def compare(difference, plane, signal, *table):
+        sensitivity = csf.band_sensitivity(plane, *table) if table else plane
+        masked = gain**p / output * power(sensitivity / gain, q) * signal
+        threshold = gain ** (2 * p - 2) / output**2 * power(sensitivity, -2 * p)
+        excitation = difference**3 * (difference.abs() + TINY).sqrt()
+        return excitation * torch.addcmul(threshold, masked, masked).rsqrt()
 
-    def excite(difference, factor):
-        return difference**3 * (difference.abs() + TINY).sqrt() * factor
-
-    factor = in_tiles(threshold, sensitivity.expand_as(signal[:, :1]), signal)
-    if factor.shape[-2:] != band.difference.shape[-2:]:
-        height, width = band.difference.shape[-2:]
-        whole = [2 * length - 1 for length in factor.shape[-2:]]
-        factor = F.interpolate(factor, size=whole, mode="bilinear", align_corners=True)
-        factor = F.pad(factor, (0, width - whole[1], 0, height - whole[0]), mode="replicate")
-    return in_tiles(excite, band.difference, factor)
+    height, width = band.difference.shape[-2:]
+    if signal.shape[-2:] != (height, width):
+        whole = [2 * length - 1 for length in signal.shape[-2:]]
+        signal = F.interpolate(signal, size=whole, mode="bilinear", align_corners=True)
+        signal = F.pad(signal, (0, width - whole[1], 0, height - whole[0]), mode="replicate")
+    tables = () if table is None else (table,)
+    return in_tiles(compare, band.difference, plane, signal, *tables, learnt=(output, *tables))

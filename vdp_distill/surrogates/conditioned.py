@@ -17,7 +17,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.grey import PEAK_SENSITIVITY
-from vdp_distill.surrogates.half_resolution import fitted_taps, scatter_half, taps_at
+from vdp_distill.surrogates.half_resolution import fitted_taps, scatter_half
 
 __all__ = ["ConditionedChain", "ConditionedConfig", "Stages"]
 
@@ -102,9 +102,9 @@ class ConditionedChain(VisualSystem):
     def scatter(self, light_cdm2: Pair, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Pair:
         """Light on the retina of both images; that of the test is the reference's and the difference's."""
         bounds = DEFAULT_PARAMETERS.light_range_cdm2
-        taps = taps_at(pixels_per_degree, self.scatter_taps.to(pixels_per_degree.dtype))
-        difference = scatter_half(light_cdm2.test - light_cdm2.reference, pixels_per_degree, taps)
-        reference = scatter_half(light_cdm2.reference - surround_cdm2, pixels_per_degree, taps) + surround_cdm2
+        difference = scatter_half(light_cdm2.test - light_cdm2.reference, pixels_per_degree, self.scatter_taps)
+        reference = scatter_half(light_cdm2.reference - surround_cdm2, pixels_per_degree, self.scatter_taps)
+        reference = reference + surround_cdm2
         return Pair((reference + difference).clamp(*bounds), reference.clamp(*bounds))
 
     def see_golden(self, inputs: Mapping[str, Tensor]) -> Stages:

@@ -1,7 +1,7 @@
 """A smaller visual cortex: the metric's pyramid, sensitivity, masking and detection at a fraction of their cost.
 
 The structure is the metric's own (:func:`vdp_distill.pipeline.cortex`); what is spared is arithmetic. In the finest
-levels the filters are short, and the masking is computed at every second pixel of each axis. Filters and gains start as
+levels the filters are short, and what masks is computed at every second pixel of each axis. Filters and gains start as
 the metric's and are then trained against its answers, so that they make good for what is left out. Sources: Mantiuk et
 al. 2011, section 5; Simoncelli and Freeman 1995.
 """
@@ -57,9 +57,10 @@ class CortexConfig:
     kind
         ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
     reduced_levels
-        In how many levels, from the finest, masking is computed at every second pixel of each axis.
+        In how many levels, from the finest, masking is computed at every second pixel of each axis. 0: the metric's own
+        cortex, in which nothing is spared or learnt.
     scatter_every
-        1: light scatter at full resolution; 2: the wide part of it at half.
+        1: light scatter at full resolution; 2: the wide part of it at half, with learnt taps for the rest.
     filter_side
         Of the filters of the first level and between levels, in pixels: 9, 13, or 17, which cuts almost nothing of the
         metric's. What is cut off, training must make good.
@@ -67,7 +68,7 @@ class CortexConfig:
 
     kind: str = "cortex"
     reduced_levels: int = 1
-    scatter_every: int = 1
+    scatter_every: int = 2
     filter_side: int = 9
 
     def __post_init__(self):
@@ -77,6 +78,8 @@ class CortexConfig:
             raise ValueError(f"network: filter_side must be one of {FILTER_SIDES}, got {self.filter_side}")
         if self.scatter_every not in (1, 2):
             raise ValueError(f"network: scatter_every must be 1 or 2, got {self.scatter_every}")
+        if not self.reduced_levels and self.scatter_every == 1:
+            raise ValueError("network: with reduced_levels 0 and scatter_every 1 there is nothing to learn; raise one")
 
 
 class Seen(NamedTuple):
@@ -189,16 +192,15 @@ class SmallCortex(nn.Module):
         octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
         responses = []
         for number, band in enumerate(bands):
-            is_base = number + 1 == len(bands)
-            kind = CLASSES - 1 if is_base else min(number, CLASSES - 2)
+            kind = CLASSES - 1 if number + 1 == len(bands) else min(number, CLASSES - 2)
             constant, slope, bend = self.sensitivity_gain[:, kind]
             gain = (constant + slope * octaves + bend * octaves**2).exp()
-            sensitivity = gain
-            if not is_base:
-                resized = to_size(log10_luminance, band.coarse.shape[-2:])
-                sensitivity = csf.band_sensitivity(resized, tables[number]) * gain
+            plane, table = gain.expand(band.reference.shape[0], 1, 1, 1), None
+            if number + 1 < len(bands):
+                plane = log10_luminance = to_size(log10_luminance, band.difference.shape[-2:])
+                table = tables[number] * gain
             signal = self.masking(mutual, number, kind)
-            responses.append(masked_difference(band, sensitivity, signal, number) * self.output_gain[kind].exp())
+            responses.append(masked_difference(band, plane, table, signal, number, self.output_gain[kind].exp()))
         return responses
 
     def masking(self, mutual: list[Tensor], number: int, kind: int) -> Tensor:

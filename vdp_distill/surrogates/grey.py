@@ -3,31 +3,38 @@
 The metric follows L cones, M cones and rods, each through the eye's optics, and adds up their responses. One plane
 carries them: the light of each receptor over its mean in the reference, weighted by how much the receptor's response
 changes with it. So a change of colour alone is seen too: around the reference's mean colour, the response to the plane
-is to first order the sum of the responses. How much cones and rods count follows the lightness of the place. What is
-given up is the second order, pixels far from the mean colour; the model cards say how much.
+is to first order the sum of the responses. How much cones and rods count follows the lightness of the place. The second
+order, pixels far from the mean colour, is found at a quarter of the resolution (:mod:`vdp_distill.surrogates.planes`).
 
-Nothing here is trained. Light scatter is the metric's own filter, or, with ``scatter_every=2``, that of
-:mod:`vdp_distill.surrogates.half_resolution`. Sources: as for :mod:`vdp_distill.optics` and
+Light scatter is the metric's own filter, or that of :mod:`vdp_distill.surrogates.half_resolution`, whose taps may be
+learnt; nothing else here is. Sources: as for :mod:`vdp_distill.optics` and
 :mod:`vdp_distill.adaptation`.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
-from vdp_distill.surrogates.half_resolution import fitted_taps, made_once, rest, scatter_half, taps_at
+from vdp_distill.surrogates.half_resolution import made_once, scatter_half
 from vdp_distill.tiles import in_tiles, look_up
 
-__all__ = ["Curve", "PEAK_SENSITIVITY", "Shares", "light_plane", "mix", "receptor_shares", "respond", "scatter"]
+__all__ = [
+    "Curve",
+    "PEAK_SENSITIVITY",
+    "Shares",
+    "mix",
+    "receptor_shares",
+    "respond",
+    "response_shares",
+    "scatter",
+    "transfer",
+]
 
-LIGHTNESS_EVERY = 4
 SLOPE_DECADES = 0.1
 """The slope of a response is taken so far to either side of the mean."""
 
@@ -56,6 +63,9 @@ class Shares(NamedTuple):
     mean_cdm2: Tensor
     """Mean luminance of the reference, (N,)."""
 
+    matrix: Tensor
+    """L, M and rod response for each cd/m2 of a light channel, (1 or N, C, 3)."""
+
 
 def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
     """Shares of the receptors in the mean light of the reference.
@@ -71,14 +81,14 @@ def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
         dark = DEFAULT_PARAMETERS.light_range_cdm2[0]
         mean = (reference_cdm2.mean(dim=(2, 3)).clamp(min=dark)[:, None] @ matrix)[:, 0, [0, 1, 3]]
         luminance = mean[:, :2].sum(dim=1)
-        share = _response_shares(mean)[:, None]
+        share = response_shares(mean)[:, None]
         channels = matrix[..., [0, 1, 3]] * (luminance[:, None] / mean)[:, None]
         cones, rods = (channels[..., :2] * share[..., :2]).sum(dim=2) / share[..., :2].sum(dim=2), channels[..., 2]
         weight = torch.lerp(cones, rods, share[..., 2])
-    return Shares(weight, cones, rods, mean / luminance[:, None], luminance)
+    return Shares(weight, cones, rods, mean / luminance[:, None], luminance, matrix[..., [0, 1, 3]])
 
 
-def _response_shares(light_cdm2: Tensor) -> Tensor:
+def response_shares(light_cdm2: Tensor) -> Tensor:
     """How much of the response to a relative change of light comes from L, M and rods, (..., 3); their sum is 1.
 
     Parameters
@@ -98,73 +108,54 @@ def _response_shares(light_cdm2: Tensor) -> Tensor:
     return (rises / rises.sum(dim=-1, keepdim=True)).to(light_cdm2)
 
 
-def light_plane(images: Pair, shares: Shares, to_light: Callable[[Tensor], Tensor] = lambda image: image) -> Pair:
-    """One plane of light of both images, (N, 1, H, W) in cd/m2.
-
-    Rods count as much as they respond at the reference's lightness there, a mean of ``LIGHTNESS_EVERY`` pixels a side.
-
-    Parameters
-    ----------
-    images
-        (N, C, H, W) each.
-    to_light
-        What makes light in cd/m2 of pixels.
-    """
-
-    def see(image, cones, rods):
-        light = to_light(image)
-        return torch.cat([mix(light, cones), mix(light, rods)], dim=1)
-
-    weights = [weight[:, :, None, None] for weight in (shares.cones, shares.rods)]
-    seen = Pair(*(in_tiles(see, image, *weights) for image in images))
-    with torch.no_grad():
-        mean = F.avg_pool2d(seen.reference[:, :1], LIGHTNESS_EVERY, ceil_mode=True, count_include_pad=False)
-        receptors = mean.permute(0, 2, 3, 1) * shares.receptors[:, None, None]
-        share = _response_shares(receptors.clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0]))[..., 2]
-        share = F.interpolate(share[:, None], size=seen.reference.shape[-2:], mode="bilinear")
-    return Pair(*(in_tiles(_joined, planes, share) for planes in seen))
-
-
-def _joined(planes: Tensor, share: Tensor) -> Tensor:
-    return torch.lerp(planes[:, :1], planes[:, 1:], share)
-
-
 def mix(light_cdm2: Tensor, weight: Tensor) -> Tensor:
     """Weighted sum of the light channels, (N, 1, H, W), for weights (N, C, 1, 1)."""
     return sum(light_cdm2[:, i : i + 1] * weight[:, i : i + 1] for i in range(light_cdm2.shape[1]))
 
 
-def scatter(grey: Pair, surround: Tensor, pixels_per_degree: Tensor, every: int) -> Pair:
+def scatter(plane: Pair, surround: Tensor, pixels_per_degree: Tensor, taps: Tensor | None = None) -> Pair:
     """Luminance on the retina of both images, within the metric's range of light.
 
     Parameters
     ----------
-    grey
-        :func:`light_plane` of both images, (N, 1, H, W).
+    plane
+        Light of both images in one plane, (N, 1, H, W).
     surround
         (N or 1, 1, 1, 1) in cd/m2.
     pixels_per_degree
         (1,) or (N,).
-    every
-        1: the metric's filter. 2: few taps on the sharp image, and the rest at half resolution.
+    taps
+        None: the metric's filter. A table: these taps on the sharp image, and the rest at half resolution
+        (:func:`vdp_distill.surrogates.half_resolution.scatter_half`).
     """
-    filtered = _scatter_full if every == 1 else _scatter_half
-    difference = filtered(grey.test - grey.reference, pixels_per_degree)
-    reference = filtered(grey.reference - surround, pixels_per_degree) + surround
+
+    def filtered(light: Tensor) -> Tensor:
+        if taps is None:
+            return filter_on_canvas(light, made_once(transfer, pixels_per_degree, *light.shape[-2:]))
+        return scatter_half(light, pixels_per_degree, taps)
+
+    difference = filtered(plane.test - plane.reference)
+    reference = filtered(plane.reference - surround) + surround
     low, high = DEFAULT_PARAMETERS.light_range_cdm2
     return Pair((reference + difference).clamp(low, high), reference.clamp(low, high))
 
 
-def respond(luminance: Pair, shares: Shares) -> Pair:
-    """Response of all receptors together to luminance, in JND units, without the image's mean.
+def respond(luminance: Pair, curve: "Curve", colour: Pair | None = None) -> Pair:
+    """Response of all receptors together, in JND units, without the image's mean.
 
     Parameters
     ----------
     luminance
         :func:`scatter` of both images.
+    colour
+        :func:`vdp_distill.surrogates.planes.colour_response`; None where light has one channel.
     """
-    curve = Curve(shares, luminance.reference)
-    responses = (in_tiles(curve, plane, curve.row) for plane in luminance)
+
+    def see(plane, row, *colour):
+        return sum(colour, start=curve(plane, row))
+
+    extra = [()] * 2 if colour is None else [(part,) for part in colour]
+    responses = (in_tiles(see, plane, curve.row, *own) for plane, own in zip(luminance, extra, strict=True))
     return Pair(*(plane - plane.mean(dim=(2, 3), keepdim=True) for plane in responses))
 
 
@@ -216,25 +207,7 @@ def _shifted(curve: Tensor, position: Tensor) -> Tensor:
     return curve[node] + (position - node) * (curve[node + 1] - curve[node])
 
 
-def _scatter_full(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
-    return filter_on_canvas(light, made_once(_transfer, pixels_per_degree, *light.shape[-2:]))
-
-
-def _transfer(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+def transfer(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+    """The metric's filter for light scatter on the canvas of images of a size."""
     frequency = unit_frequency(height, width).to(pixels_per_degree)
     return eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency)
-
-
-def _scatter_half(light: Tensor, pixels_per_degree: Tensor) -> Tensor:
-    halves = (-(-length // 2) for length in light.shape[-2:])
-    transfer = made_once(_rest, pixels_per_degree, *halves)
-    return scatter_half(light, pixels_per_degree, _taps(pixels_per_degree), transfer)
-
-
-def _rest(pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
-    return rest(pixels_per_degree, _taps(pixels_per_degree), height, width)
-
-
-def _taps(pixels_per_degree: Tensor) -> Tensor:
-    """On the sharp image, (N, 3)."""
-    return taps_at(pixels_per_degree, pixels_per_degree.new_tensor(fitted_taps(3)))

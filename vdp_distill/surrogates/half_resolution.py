@@ -17,29 +17,27 @@ from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["fitted_taps", "made_once", "rest", "scatter_half", "taps_at"]
+__all__ = ["fitted_taps", "made_once", "scatter_half", "taps_at"]
 
 PIXELS_PER_DEGREE = (4.0, 500.0)
 NODES = 33
 FREQUENCIES = 64
 
 
-def scatter_half(light: Tensor, pixels_per_degree: Tensor, taps: Tensor, transfer: Tensor | None = None) -> Tensor:
+def scatter_half(light: Tensor, pixels_per_degree: Tensor, table: Tensor) -> Tensor:
     """Light after scatter, (N, C, H, W), of light over its surround.
 
     A ring of empty means is filtered along: at the frame, pixels lie between an inner centre and an outer one.
 
     Parameters
     ----------
-    taps
-        On the sharp image, (N or 1, 1) or (N or 1, 3); :func:`taps_at`.
-    transfer
-        :func:`rest` at half resolution, if it is at hand.
+    table
+        Taps on the sharp image, (NODES, 1) or (NODES, 3), as :func:`fitted_taps` gives them, or learnt.
     """
     height, width = light.shape[-2:]
     low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
-    if transfer is None:
-        transfer = rest(pixels_per_degree, taps, *low.shape[-2:])
+    taps = taps_at(pixels_per_degree, table.to(pixels_per_degree.dtype))
+    transfer = made_once(_Rest(table), pixels_per_degree, *low.shape[-2:])
     low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
     wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
     wide = wide[..., 2 : 2 + height, 2 : 2 + width]
@@ -68,8 +66,28 @@ def rest(pixels_per_degree: Tensor, taps: Tensor, height: int, width: int) -> Te
     return ((eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * frequency) - sharp) / passed).clamp(-1, 1)
 
 
+class _Rest:
+    """:func:`rest` for a table of taps; equal to another one while the table is the same and unchanged."""
+
+    def __init__(self, table: Tensor):
+        self.table, self.is_learnt = table, table.requires_grad
+        self.key = (id(table), None if table.is_inference() else table._version)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rest) and self.key == other.key
+
+    def __call__(self, pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
+        taps = taps_at(pixels_per_degree, self.table.to(pixels_per_degree.dtype))
+        return rest(pixels_per_degree, taps, height, width)
+
+
 def made_once(make: Callable[..., Tensor], pixels_per_degree: Tensor, height: int, width: int) -> Tensor:
     """A transfer function of (pixels per degree, height, width), remembered where it is one for all images."""
+    if getattr(make, "is_learnt", False):
+        return make(pixels_per_degree, height, width)
     with torch.inference_mode(False), torch.no_grad():  # what is remembered must serve a training later
         if pixels_per_degree.numel() > 1 or torch.compiler.is_compiling():
             return make(pixels_per_degree, height, width)

@@ -1,13 +1,18 @@
 """A whole small visual system: light of a pair to what is seen of their difference."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vdp_distill import pipeline
+from vdp_distill.fourier import unit_frequency
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
+from vdp_distill.pyramid import pyramid_sizes
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.cortex import CortexConfig, Seen, SmallCortex
 from vdp_distill.surrogates.golden import VisualSystem
+from vdp_distill.surrogates.half_resolution import fitted_taps
+from vdp_distill.surrogates.planes import Planes, colour_response, light_planes
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["DOMAIN", "SmallVision"]
@@ -20,7 +25,7 @@ LEAST_SHARE = 0.3
 
 
 class SmallVision(VisualSystem):
-    """Optics and retina in one plane, then a small cortex.
+    """Optics and retina in one plane, then the metric's cortex or a smaller one.
 
     Parameters
     ----------
@@ -44,7 +49,9 @@ class SmallVision(VisualSystem):
     def __init__(self, config: CortexConfig, generator: torch.Generator | None = None):
         super().__init__()
         self.config = config
-        self.cortex = SmallCortex(config)
+        table = torch.tensor(fitted_taps(3), dtype=torch.get_default_dtype()) if config.scatter_every > 1 else None
+        self.register_parameter("scatter_taps", table if table is None else nn.Parameter(table))
+        self.cortex = SmallCortex(config) if config.reduced_levels else MetricCortex()
 
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs.
@@ -61,21 +68,33 @@ class SmallVision(VisualSystem):
             (1,) or (N,).
         """
         shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        planes = grey.light_plane(light_cdm2, shares)
-        return self.see(planes, shares, surround_cdm2, pixels_per_degree)
+        return self.see(light_planes(light_cdm2, shares), shares, surround_cdm2, pixels_per_degree)
 
-    def see(self, planes: Pair, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
-        """The same from planes of light, (N, 1, H, W) each."""
+    def see(self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
+        """The same from planes of light."""
         achromatic, luminance = self.retina(planes, shares, surround_cdm2, pixels_per_degree)
-        return self.cortex(achromatic, luminance, changed_plane(*planes), pixels_per_degree)
+        return self.cortex(achromatic, luminance, changed_plane(*planes.plane), pixels_per_degree)
 
     def retina(
-        self, planes: Pair, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor
+        self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor
     ) -> tuple[Pair, Pair]:
         """Achromatic responses in JND, and the luminance that the eye adapts to; (N, 1, H, W) each."""
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
-        luminance = grey.scatter(planes, surround, pixels_per_degree, self.config.scatter_every)
-        return grey.respond(luminance, shares), luminance
+        luminance = grey.scatter(planes.plane, surround, pixels_per_degree, self.scatter_taps)
+        curve, colour = grey.Curve(shares, luminance.reference), None
+        if planes.colours.reference.shape[1] > 1 and not self.config.reduced_levels:
+            colour = colour_response(planes, shares, surround_cdm2, pixels_per_degree, curve)
+        return grey.respond(luminance, curve, colour), luminance
+
+
+class MetricCortex(nn.Module):
+    """The metric's own cortex, called like :class:`vdp_distill.surrogates.cortex.SmallCortex`."""
+
+    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor, pixels_per_degree: Tensor) -> Seen:
+        sizes = pyramid_sizes(*changed.shape[-2:])
+        bands = pipeline.Bands(sizes, unit_frequency(*sizes[-1]).to(changed))
+        seen = pipeline.cortex(achromatic, luminance, changed, pixels_per_degree, bands)
+        return Seen(seen.contrast_map, seen.quality)
 
 
 def changed_plane(test: Tensor, reference: Tensor) -> Tensor:

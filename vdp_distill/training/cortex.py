@@ -41,9 +41,8 @@ LARGEST_ERROR = 2.0
 WEIGHTS = {"cortex": (1.0, 1.0, 1.0, 0.1), "fast": (1.0, 1.0, 1.0, 0.1), "swift": (1.0, 1.0, 1.0, 0.02)}
 """Of log contrast, P_det, P_map and Q in the loss, by kind of network: where Q is far off, it would drown the rest."""
 
-GAIN_RATE = {"cortex": 100.0, "fast": 25.0, "swift": 25.0}
-"""Learning rate of the gains over that of the filters' taps, by kind: a cortex starts with the metric's own, whole."""
-
+GAIN_RATE = 25.0
+"""Learning rate of the gains over that of the filters' taps."""
 
 COLUMNS = (
     ErrorColumn("log10_contrast", "log10 of the sum of S", "log10", is_square=True),
@@ -121,7 +120,7 @@ class CortexTask(Task):
         slow = [value for name, value in learnt.items() if "taps" in name or "offset" in name]
         gains = [value for name, value in learnt.items() if "taps" not in name and "offset" not in name]
         rate = training.learning_rate
-        return [{"params": slow, "lr": rate}, {"params": gains, "lr": GAIN_RATE[self.config.kind] * rate}]
+        return [{"params": slow, "lr": rate}, {"params": gains, "lr": GAIN_RATE * rate}]
 
 
 def network_inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, Tensor]:
