@@ -78,7 +78,7 @@ def failures(name: str, path: Path) -> list[str]:
         row[0].set_title(about)
         for axes, result, label in ((row[1], theirs, "exact"), (row[2], ours, name)):
             axes.imshow(result.P_map[0, 0], vmin=0, vmax=1, cmap="magma")
-            axes.set_title(f"P_map, {label}: C_max {float(result.C_max):.3g}")
+            axes.set_title(f"P_map, {label}\nC_max {float(result.C_max):.3g}")
         for axes in row:
             axes.axis("off")
         lines.append(f"| {about} | {float(theirs.C_max):.3g} | {float(ours.C_max):.3g} |")

@@ -45,7 +45,7 @@ def test_light_that_ends_at_the_frame_has_no_bright_edge(size, least, ppd):
     reference = textured(*size)
     lights, degree = Pair(reference + 10, reference), torch.tensor([ppd], dtype=torch.float64)
     surround = torch.full((1, 1, 1, 1), 1e-5, dtype=torch.float64)
-    full, found = grey.scatter(lights, surround, degree, 1), on_retina(lights, surround, degree)
+    full, found = grey.scatter(lights, surround, degree), on_retina(lights, surround, degree)
     wrong = (found.test - found.reference) - (full.test - full.reference)
     step = (full.test - full.reference).amax()
     # With blocks held at the frame it was 0.28 to 0.33 of the step: a line that was taken for the difference.
