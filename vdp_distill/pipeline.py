@@ -32,7 +32,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.resize import resize
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["STAGES", "Stage", "Pair", "Geometry", "Retina", "Cortex", "retina", "cortex"]
+__all__ = ["STAGES", "Stage", "Pair", "Geometry", "Bands", "Retina", "Cortex", "retina", "cortex"]
 
 
 class Stage(NamedTuple):
