@@ -148,8 +148,8 @@ def benchmark(
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="exact, a released model, or a trained folder.")],
-    out: Annotated[Path, typer.Option(help="The .pt2 file to write.")],
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images it will take, or LOW-HIGH: many sizes.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .pt2, .onnx, or .zip for any size.")],
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images, or LOW-HIGH: shorter sides of many sizes.")],
     display: Display = None,
     encoding: Encoding = None,
     pool: Annotated[str, typer.Option(help="log_contrast, threshold or quality.")] = "log_contrast",
@@ -163,10 +163,12 @@ def export(
         return
     from vdp_distill.export import export_loss
 
-    height, width = _size(size)
+    many = re.fullmatch(r"(\d+)-(\d+)", size)
+    height, width = (None, None) if many else _size(size)
+    sides = (int(many[1]), int(many[2])) if many else None
     settings = {"display": display, "encoding": encoding, "pool": pool, "reduction": reduction, "surround_l": surround}
     more = {"display_input": display_input, "tolerance": tolerance}
-    out = export_loss(model, out, height=height, width=width, **more, **settings)
+    out = export_loss(model, out, height=height, width=width, sides=sides, **more, **settings)
     inputs = "test, reference, pixels_per_degree" + ", display" * display_input
     typer.echo(f"wrote {out}: loss({inputs}), checked against the module")
 
@@ -192,14 +194,11 @@ def _training_data(data: str | None, images: Path | None):
     return OnlineSets(data.removeprefix("online:"), images)
 
 
-def _size(text: str) -> tuple[int | range, int | range]:
-    from vdp_distill.export import free_sides
-
-    found = re.fullmatch(r"(\d+)([x-])(\d+)", text)
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found:
-        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256, or LOW-HIGH, such as 80-128, got {text!r}")
-    low, high = int(found[1]), int(found[3])
-    return (low, high) if found[2] == "x" else (free_sides(low, high),) * 2
+        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256, got {text!r}")
+    return int(found[1]), int(found[2])
 
 
 def main() -> None:

@@ -1,24 +1,29 @@
 """Export: the loss as a ``torch.export`` program (.pt2) that needs nothing but torch, or as an ONNX model.
 
-The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one height and width, or of a range
-of them (:func:`free_sides`), any N, and pixels per degree as (N,) or (1,). It may also take ``display``, white and
-black in cd/m2, as (N, 2) or (1, 2). What it is valid for lies in the file as JSON; :func:`load_exported` reads and
-keeps to it. Without this package:
+The program takes ``(test, reference, pixels_per_degree)``: images (N, C, H, W) of one size or of many, any N, and
+pixels per degree as (N,) or (1,). It may also take ``display``, white and black in cd/m2, as (N, 2) or (1, 2). What it
+is valid for lies in the file as JSON; :func:`load_exported` reads and keeps to it. Without this package:
 ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
+
+For images of any size an archive (.zip) holds such programs, one for each octave of shorter sides, named by them:
+``torch.export.load(io.BytesIO(zipfile.ZipFile("loss.zip").read("68-135.pt2")))``.
 """
 
 import copy
-import itertools
 import json
-import math
+import tempfile
+import zipfile
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.export import ExportedProgram
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.exported import FORMAT, RECORD, load_exported, sides_of
+from vdp_distill.export_checks import compare, sample, takes_codes
+from vdp_distill.exported import ARCHIVE_RECORD, FORMAT, RECORD, load_exported
+from vdp_distill.free_sizes import LARGEST_BATCH, LARGEST_SIDE, any_sides, octaves, trace
 from vdp_distill.loss_program import LossProgram
 from vdp_distill.losses import VDPLoss
 from vdp_distill.pyramid import pyramid_height
@@ -26,7 +31,8 @@ from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["export_loss", "free_sides", "load_exported"]
 
-LARGEST_BATCH = 4096
+DEFLATED = zipfile.ZIP_DEFLATED
+ONE_SIZE = "an ONNX model takes images of one size; give one height and width, or write a .pt2 file or a .zip archive"
 
 
 def free_sides(low: int, high: int) -> range:
@@ -57,8 +63,9 @@ def export_loss(
     model: str | Path | VDPLoss,
     out: str | Path,
     *,
-    height: int | range,
-    width: int | range,
+    height: int | range | None = None,
+    width: int | range | None = None,
+    sides: tuple[int, int] | None = None,
     channels: int | None = None,
     display_input: bool = False,
     tolerance: float = 1e-3,
@@ -67,16 +74,20 @@ def export_loss(
     """Write a loss as a .pt2 program, after its values and gradients were compared with the module's.
 
     With a name that ends in ``.onnx``: as an ONNX model, which gives a value for each pair whatever the reduction, and
-    whose values are compared under onnxruntime.
+    whose values are compared under onnxruntime. In ``.zip``: as an archive of programs for any size.
 
     Parameters
     ----------
     model
         As for :class:`vdp_distill.VDPLoss`, or a loss.
     out
-        Name of the file, ending in ``.pt2`` or ``.onnx``.
+        Name of the file, ending in ``.pt2``, ``.zip`` or ``.onnx``.
     height, width
-        Size of the images it will take, at least 17; both of :func:`free_sides` for a .pt2 program of many sizes.
+        Size of the images it will take, at least 17; or of :func:`free_sides`.
+    sides
+        In their place, the least and the largest shorter side of images of many sizes: of one octave for a .pt2
+        program, of any for an archive. ``vdp-fast-v1`` and ``vdp-swift-v1`` then take every size whose shorter side
+        lies between, other models those of :func:`free_sides`.
     channels
         Of the images; by default the loss's own.
     display_input
@@ -95,8 +106,8 @@ def export_loss(
     Raises
     ------
     ValueError
-        For a size that is too small, another suffix, a display as input where images are light, or a program that
-        differs from the module.
+        For a size that is too small, sides that no program can share, another suffix, a display as input where images
+        are light, or a program that differs from the module.
     OSError
         If the file cannot be written; nothing with its name is left or changed.
 
@@ -111,26 +122,71 @@ def export_loss(
     0.0
     """
     out = Path(out)
-    if out.suffix not in (".pt2", ".onnx"):
-        raise ValueError(f"the exported program's name must end in .pt2 or .onnx, got {out}")
-    heights, widths = (_sides(side) for side in (height, width))
-    if min(heights[0], widths[0]) < SMALLEST_SIDE:
-        raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {heights[0]} x {widths[0]}")
+    if out.suffix not in (".pt2", ".zip", ".onnx"):
+        raise ValueError(f"the exported program's name must end in .pt2, .zip or .onnx, got {out}")
+    if (sides is None) == (height is None or width is None):
+        raise ValueError("give height and width, or the sides of images of many sizes")
     if not isinstance(model, VDPLoss):
         settings.setdefault("pixels_per_degree", 30.0)
         model = VDPLoss(model, **settings)
     channels = channels or model.channels[0]
     program = LossProgram(model, display_input).eval()
+    if out.suffix == ".zip":
+        return _export_archive(program, out, channels, sides, tolerance)
+    if sides is not None and model.metric.takes_any_side:
+        return _export_any(program, out, channels, any_sides(*sides), tolerance)
+    heights, widths = (_sides(side) for side in ((height, width) if sides is None else (free_sides(*sides),) * 2))
+    if min(heights[0], widths[0]) < SMALLEST_SIDE:
+        raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {heights[0]} x {widths[0]}")
     record = _record(program, channels, heights, widths)
     if out.suffix == ".onnx":
         if len(heights) + len(widths) > 2:
-            raise ValueError("an ONNX model takes images of one size; give one height and width, or write a .pt2 file")
+            raise ValueError(ONE_SIZE)
         return _export_onnx(program, out, record, tolerance)
     # Of two sides where both are free, for a program traced at a square would be one of squares.
-    sample = _sample(program, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
-    program(*sample)  # A first run makes filters and tables, which then are constants of the program.
-    exported = _export(program, sample, heights, widths)
+    inputs = sample(program, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
+    program(*inputs)  # A first run makes filters and tables, which then are constants of the program.
+    exported = _export(program, inputs, heights, widths)
     write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
+    return out
+
+
+def _export_any(program: LossProgram, out: Path, channels: int, sides: range, tolerance: float) -> Path:
+    """A program for every size whose shorter side lies in an octave."""
+    if out.suffix == ".onnx":
+        raise ValueError(ONE_SIZE)
+    longer = range(sides[0], LARGEST_SIDE + 1)
+    record = _record(program, channels, longer, longer) | {"shorter_side": _stated(sides, is_range=True)}
+    middle = sides[len(sides) // 2]
+    inputs = sample(program, 2, channels, middle, middle + 7, seed=0)  # no square: it would be a program of squares
+    program(*inputs)
+    exported = _whole_constants(trace(program, inputs, sides))
+    write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
+    return out
+
+
+def _export_archive(
+    program: LossProgram, out: Path, channels: int, sides: tuple[int, int] | None, tolerance: float
+) -> Path:
+    """Such a program for each octave, in one file."""
+    if sides is None:
+        raise ValueError("an archive is of images of many sizes: give sides, their least and largest shorter side")
+    if not program.loss.metric.takes_any_side:
+        raise ValueError(
+            f"{getattr(program.loss.metric, 'name', 'exact')} takes sides in steps, an octave a .pt2 file; an archive "
+            "for any size can be had of vdp-fast-v1 and vdp-swift-v1"
+        )
+    parts = {f"{part[0]}-{part[-1]}.pt2": part for part in octaves(*sides)}
+
+    def write(partial: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=partial.parent) as folder, zipfile.ZipFile(partial, "w", DEFLATED) as file:
+            for name, part in parts.items():
+                _export_any(program, Path(folder) / name, channels, part, tolerance)
+                file.write(Path(folder) / name, name)
+            found = {name: _stated(part, is_range=True) for name, part in parts.items()}
+            file.writestr(ARCHIVE_RECORD, json.dumps({"format": FORMAT, "programs": found}, indent=1))
+
+    write_whole(out, write)
     return out
 
 
@@ -144,7 +200,7 @@ def _export_onnx(program: LossProgram, out: Path, record: dict, tolerance: float
     size = (record["channels"], record["height"], record["width"])
     program = copy.deepcopy(program).cpu()
     program.loss.reduction = "none"
-    samples = [_sample(program, batch, *size, seed=batch) for batch in (2, 1, 3)]
+    samples = [sample(program, batch, *size, seed=batch) for batch in (2, 1, 3)]
     program(*samples[0])  # makes filters and tables, which then are constants
     return write_onnx(program, out, samples, record, tolerance)
 
@@ -158,7 +214,10 @@ def _export(program: LossProgram, inputs: tuple[Tensor, ...], heights: range, wi
             steps = torch.export.Dim(f"{name}_steps", min=sides[0] // sides.step, max=sides[-1] // sides.step)
             image[axis] = sides.step * steps
     shapes = dict(zip(program.inputs, (image, image, *viewing), strict=True))
-    exported = torch.export.export(program, inputs, dynamic_shapes=shapes)
+    return _whole_constants(torch.export.export(program, inputs, dynamic_shapes=shapes))
+
+
+def _whole_constants(exported: ExportedProgram) -> ExportedProgram:
     for name, value in exported.constants.items():
         # Saved, a constant must fill its storage in order; a column of a table or a channels-last kernel does not.
         if isinstance(value, Tensor):
@@ -170,7 +229,7 @@ def _save_checked(exported, partial: Path, program: LossProgram, record: dict, t
     named = partial.with_name(f"{partial.name}.pt2")  # torch warns of another suffix
     try:
         _save(exported, named, record)
-        differences = _compare(torch.export.load(named).module(), program, record)
+        differences = compare(torch.export.load(named).module(), program, record)
         worst = max(differences.values())
         if not worst <= tolerance:
             raise ValueError(
@@ -188,43 +247,8 @@ def _save(exported, path: Path, record: dict) -> None:
         raise OSError(str(error).splitlines()[0]) from error
 
 
-def _compare(loaded: nn.Module, program: LossProgram, record: dict) -> dict[str, float]:
-    """Largest relative difference of values and of gradients, for batches and sizes that the export has not seen."""
-    worst = {"value": 0.0, "gradient": 0.0}
-    heights, widths = (sides_of(record, side) for side in ("height", "width"))
-    for batch, conditions, seed in ((1, 1, 1), (3, 3, 2), (3, 1, 3)):
-        size = heights[seed % len(heights)], widths[(2 - seed) % len(widths)]
-        test, reference, *viewing = _sample(program, batch, record["channels"], *size, seed=seed)
-        inputs = (test.requires_grad_(), reference, *(part[:conditions] for part in viewing))
-        ours, theirs = (module(*inputs).sum() for module in (program, loaded))
-        gradients = [torch.autograd.grad(value, test)[0] for value in (ours, theirs)]
-        # By magnitude, not in norm: a kink that float32's rounding crosses bends the gradient in one place.
-        apart = float((gradients[0] - gradients[1]).abs().sum() / gradients[0].abs().sum().clamp(min=1e-12))
-        off = ((ours - theirs).abs() / ours.abs().clamp(min=1e-12)).detach()
-        worst["value"] = max(worst["value"], float(off))
-        worst["gradient"] = max(worst["gradient"], apart)
-    return {name: value if math.isfinite(value) else math.inf for name, value in worst.items()}
-
-
-def _sample(program: LossProgram, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
-    """Images in the encoding's range whose difference is seen, pixels per degree, and a display where one is taken."""
-    generator, loss = torch.Generator().manual_seed(seed), program.loss
-    low, high = (0.2, 0.8) if _takes_codes(loss) else (20.0, 80.0)
-    reference = low + (high - low) * torch.rand(batch, channels, height, width, generator=generator)
-    test = reference + (high - low) * 0.1 * torch.randn(reference.shape, generator=generator)
-    display = torch.stack([torch.linspace(80, 400, batch), torch.linspace(0.1, 1, batch)], dim=1)
-    inputs = (test, reference, torch.linspace(25, 60, batch + 1)[1:], display)[: len(program.inputs)]
-    device = next(itertools.chain(loss.parameters(), loss.buffers()), reference).device
-    return tuple(part.to(device) for part in inputs)
-
-
-def _takes_codes(loss: VDPLoss) -> bool:
-    display = loss.metric.settings.code_display()
-    return display is not None and display.curve != "linear"
-
-
-def _stated(sides: range) -> int | dict:
-    return sides[0] if len(sides) == 1 else {"from": sides[0], "to": sides[-1], "step": sides.step}
+def _stated(sides: range, is_range: bool = False) -> int | dict:
+    return sides[0] if len(sides) == 1 and not is_range else {"from": sides[0], "to": sides[-1], "step": sides.step}
 
 
 def _record(program: LossProgram, channels: int, heights: range, widths: range) -> dict:
@@ -237,7 +261,7 @@ def _record(program: LossProgram, channels: int, heights: range, widths: range) 
         **{name: _stated(sides) for name, sides in (("height", heights), ("width", widths))},
         "channels": channels,
         "inputs": list(program.inputs),
-        "range": "code values in 0..1" if _takes_codes(loss) else "light in cd/m2",
+        "range": "code values in 0..1" if takes_codes(loss) else "light in cd/m2",
         "pool": loss.pool,
         "reduction": loss.reduction,
         "settings": settings,

@@ -3,6 +3,7 @@
 Without this package the same file is ``torch.export.load("loss.pt2").module()(test, reference, pixels_per_degree)``.
 """
 
+import io
 import json
 import math
 import zipfile
@@ -12,11 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FORMAT", "RECORD", "ExportedLoss", "load_exported", "sides_of"]
+__all__ = ["ARCHIVE_RECORD", "FORMAT", "RECORD", "ExportedLoss", "ExportedSizes", "load_exported", "sides_of"]
 
 FORMAT = "vdp_distill loss 1"
 RECORD = "vdp_distill.json"
 """Name of the record among the file's extra files."""
+
+ARCHIVE_RECORD = "vdp_distill-archive.json"
+"""Name of the record in an archive of programs."""
 
 
 class ExportedLoss(nn.Module):
@@ -95,6 +99,12 @@ class ExportedLoss(nn.Module):
                 f"{name} must be (N, {channels}, {height}, {width}), got {tuple(image.shape)}; this file was "
                 "exported for that size, export another for yours"
             )
+        shorter = sides_of(self.record, "shorter_side") if "shorter_side" in self.record else None
+        if shorter is not None and min(image.shape[2:]) not in shorter:
+            raise ValueError(
+                f"{name}'s shorter side must be {_in_words(shorter)}, got {tuple(image.shape[2:])}; this file was "
+                "exported for that, export another for yours, or an archive (.zip) for all"
+            )
 
     def _check_range(self, reference: Tensor) -> None:
         low, high = (float(bound) for bound in torch.aminmax(reference.detach()))
@@ -105,6 +115,33 @@ class ExportedLoss(nn.Module):
             or (not takes_codes and low < 0)
         ):
             raise ValueError(f"reference must hold {self.record['range']}, got {low:.6g} to {high:.6g}")
+
+
+class ExportedSizes(nn.Module):
+    """Programs of an archive, called like one: each takes the images whose shorter side is its own.
+
+    Attributes
+    ----------
+    record
+        What the archive says: the programs by name, and the shorter sides of each.
+    """
+
+    def __init__(self, path: Path, record: dict):
+        super().__init__()
+        self.record, self.programs = record, {}
+        with zipfile.ZipFile(path) as archive:
+            self.files = {name: archive.read(name) for name in record["programs"]}
+
+    def forward(self, test: Tensor, reference: Tensor, *viewing, **named) -> Tensor:
+        """The loss of a batch of pairs; arguments and errors as for :class:`ExportedLoss`."""
+        sides = tuple(test.shape[-2:])
+        found = [name for name in self.files if min(sides) in sides_of(self.record["programs"], name)]
+        if not found:
+            known = ", ".join(name.removesuffix(".pt2") for name in self.files)
+            raise ValueError(f"this archive is of images whose shorter side is {known}; got {sides}")
+        if found[0] not in self.programs:
+            self.programs[found[0]] = _loaded(io.BytesIO(self.files[found[0]]), found[0])
+        return self.programs[found[0]](test, reference, *viewing, **named)
 
 
 def sides_of(record: dict, name: str) -> range:
@@ -119,36 +156,46 @@ def _in_words(sides: range) -> str:
     return str(sides[0]) if len(sides) == 1 else f"{sides[0]} to {sides[-1]} in steps of {sides.step}"
 
 
-def load_exported(path: str | Path) -> ExportedLoss:
-    """A loss from a .pt2 file of :func:`export_loss`.
+def load_exported(path: str | Path) -> ExportedLoss | ExportedSizes:
+    """A loss from a .pt2 file of :func:`export_loss`, or from a .zip archive.
 
     Raises
     ------
     ValueError
         For a missing, cut off or foreign file.
     """
-    record = _read_record(Path(path))
-    if record.get("format") != FORMAT:
-        raise ValueError(f"{path} is no loss of this package, or is cut off (format {record.get('format')!r})")
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist")
+    record = _read_record(path, path)
+    return ExportedSizes(path, record) if "programs" in record else _loaded(path, path)
+
+
+def _loaded(file: Path | io.BytesIO, name: str | Path) -> ExportedLoss:
+    record = _read_record(file, name)
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
     try:
-        program = torch.export.load(path)
+        program = torch.export.load(file)
     except (RuntimeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{path} was written by torch {record['torch']}, torch {torch.__version__} cannot read it: {error}"
+            f"{name} was written by torch {record['torch']}, torch {torch.__version__} cannot read it: {error}"
         ) from error
     return ExportedLoss(program.module(), record)
 
 
-def _read_record(path: Path) -> dict:
-    """The JSON in the file, every byte of which is checked on the way."""
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist")
+def _read_record(file: Path | io.BytesIO, name: str | Path) -> dict:
+    """The JSON in a program or an archive, every byte of which is checked on the way."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()
             if damaged:
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
-            found = [name for name in archive.namelist() if name.endswith(f"/{RECORD}")]
-            return json.loads(archive.read(found[0])) if found else {}
+            ends = (f"/{RECORD}", ARCHIVE_RECORD)
+            found = [entry for entry in archive.namelist() if entry.endswith(ends)]
+            record = json.loads(archive.read(found[0])) if found else {}
     except (zipfile.BadZipFile, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no .pt2 program, or is cut off: {error}") from error
+        raise ValueError(f"{name} is no .pt2 program, or is cut off: {error}") from error
+    if record.get("format") != FORMAT:
+        raise ValueError(f"{name} is no loss of this package, or is cut off (format {record.get('format')!r})")
+    return record

@@ -70,6 +70,9 @@ class HDRVDP2(nn.Module):
     0.0
     """
 
+    takes_any_side = False
+    """Whether an exported program takes every side of an octave; this one's takes sides in steps."""
+
     def __init__(self, *, parameters: Parameters = DEFAULT_PARAMETERS, **settings):
         super().__init__()
         self.fitted = parameters

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.pyramid import BLOCK, from_blocks, mirrored_evens, to_blocks
+from vdp_distill.pyramid import BLOCK, cropped, from_blocks, mirrored_evens, to_blocks
 
-__all__ = ["correlate", "correlate_zero_stuffed"]
+__all__ = ["convolve_blocks", "correlate", "correlate_blocks", "correlate_zero_stuffed", "planes_of"]
 
 
 def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "reflect") -> Tensor:
@@ -44,12 +44,40 @@ def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "
     >>> torch.allclose(correlate(image, taps)[..., 1:-1, 1:-1], F.conv2d(image, taps))
     True
     """
+    (kept,) = correlate_blocks(image, [(taps, keep_every)], padding)
+    return planes_of(kept, image.shape[-2:], keep_every)
+
+
+def correlate_blocks(image: Tensor, filters: list[tuple[Tensor, int]], padding: str = "reflect") -> list[Tensor]:
+    """Results of several filters that share the image's blocks, left in blocks.
+
+    Parameters
+    ----------
+    image
+        (N, I, H, W).
+    filters
+        Taps, all of one side, and ``keep_every``, as for :func:`correlate`.
+    padding
+        As for :func:`correlate`.
+
+    Returns
+    -------
+    list of Tensor
+        (N, O (4 / keep_every)^2, h, w) each, channels last, for h by w blocks; :func:`planes_of` makes planes of them.
+    """
     height, width = image.shape[-2:]
-    kernel = _block_kernel(taps, keep_every)
-    padded = F.pad(image, (taps.shape[-1] // 2,) * 4, mode=padding)
-    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
-    kept = from_blocks(_convolve(blocks, kernel), BLOCK // keep_every)
-    return kept[..., : -(-height // keep_every), : -(-width // keep_every)]
+    kernels = [_block_kernel(taps, keep_every) for taps, keep_every in filters]
+    padded = F.pad(image, (filters[0][0].shape[-1] // 2,) * 4, mode=padding)
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    blocks = to_blocks(padded, rows, columns, max(kernel.shape[-1] for kernel in kernels))
+    cuts = [(rows + kernel.shape[-1] - 1, columns + kernel.shape[-1] - 1) for kernel in kernels]
+    return [_convolve(blocks[..., :down, :across], own) for own, (down, across) in zip(kernels, cuts, strict=True)]
+
+
+def planes_of(blocks: Tensor, size: tuple[int, int], keep_every: int = 1) -> Tensor:
+    """Planes, (N, O, H, W) or half of that, from results in blocks for images of a size."""
+    height, width = size
+    return cropped(from_blocks(blocks, BLOCK // keep_every), -(-height // keep_every), -(-width // keep_every))
 
 
 def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, padding: str = "reflect") -> Tensor:
@@ -75,7 +103,7 @@ def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, p
     kernel = phases.reshape(outputs, -1, reach, reach).contiguous(memory_format=torch.channels_last)
     padded = _padded_evens(low, taps.shape[-1] // 2, (height, width), padding)
     blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), reach, BLOCK // 2)
-    return from_blocks(F.conv2d(blocks, kernel), BLOCK)[..., :height, :width]
+    return cropped(from_blocks(F.conv2d(blocks, kernel), BLOCK), height, width)
 
 
 def _padded_evens(low: Tensor, reach: int, size: tuple[int, int], padding: str) -> Tensor:
@@ -90,6 +118,11 @@ def _padded_evens(low: Tensor, reach: int, size: tuple[int, int], padding: str) 
     return low.index_select(-2, rows).index_select(-1, columns)
 
 
+def convolve_blocks(blocks: Tensor, taps: Tensor) -> Tensor:
+    """What filters make of blocks, (N, I 16, h, w), that hold all that the filters reach: blocks again."""
+    return _convolve(blocks, _block_kernel(taps, 1))
+
+
 def _convolve(blocks: Tensor, kernel: Tensor) -> Tensor:
     """Convolution with one kernel (O, I, K, K), or with one an image (N, O, I, K, K)."""
     if kernel.ndim == 4:
@@ -100,15 +133,15 @@ def _convolve(blocks: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _block_kernel(taps: Tensor, keep_every: int) -> Tensor:
-    """(..., O, I, k, k) -> (..., O (BLOCK / keep_every)^2, I BLOCK^2, K, K)."""
-    index = _block_index(tuple(taps.shape[-4:]), keep_every).to(taps.device)
+    """Filters between blocks: (..., O, I, k, k) -> (..., O (BLOCK / keep_every)^2, I BLOCK^2, K, K)."""
+    index = torch.from_numpy(_block_index(tuple(taps.shape[-4:]), keep_every)).to(taps.device)
     flat = F.pad(taps.flatten(-4), (1, 0))
     kernel = flat.index_select(-1, index.flatten()).view(*flat.shape[:-1], *index.shape)
     return kernel.contiguous(memory_format=torch.channels_last) if kernel.ndim == 4 else kernel
 
 
 @lru_cache(maxsize=64)
-def _block_index(shape: tuple[int, ...], keep_every: int) -> Tensor:
+def _block_index(shape: tuple[int, ...], keep_every: int) -> np.ndarray:
     """Where in the flat taps, counted from 1, each entry of the block kernel comes from; 0 for none."""
     outputs, inputs, length, _ = shape
     kept = np.arange(0, BLOCK, keep_every)
@@ -119,5 +152,4 @@ def _block_index(shape: tuple[int, ...], keep_every: int) -> Tensor:
         for j, column in enumerate(kept):
             spread[:, i, j, :, row : row + length, column : column + length] = numbers
     cells = spread.reshape(-1, inputs, reach, BLOCK, reach, BLOCK).transpose(0, 1, 3, 5, 2, 4)
-    with torch.inference_mode(False):
-        return torch.from_numpy(cells.reshape(-1, inputs * BLOCK**2, reach, reach).copy())
+    return np.ascontiguousarray(cells.reshape(-1, inputs * BLOCK**2, reach, reach))

@@ -25,6 +25,7 @@ __all__ = [
     "build_pyramid",
     "reconstruct_pyramid",
     "BLOCK",
+    "cropped",
     "from_blocks",
     "mirrored_evens",
     "to_blocks",
@@ -138,7 +139,7 @@ def correlate(image: Tensor, taps: np.ndarray, keep_every: int = 1) -> Tensor:
     padded = functional.pad(image, (reach,) * 4, mode="reflect")
     blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
     kept = from_blocks(convolve(blocks, kernel), BLOCK // keep_every)
-    return kept[..., : -(-height // keep_every), : -(-width // keep_every)]
+    return cropped(kept, -(-height // keep_every), -(-width // keep_every))
 
 
 def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
@@ -152,7 +153,7 @@ def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     padded = low.index_select(-2, rows).index_select(-1, columns)
     blocks = to_blocks(padded, -(-size[0] // BLOCK), -(-size[1] // BLOCK), kernel.shape[-1], BLOCK // 2)
-    return from_blocks(convolve(blocks, kernel), BLOCK)[..., : size[0], : size[1]]
+    return cropped(from_blocks(convolve(blocks, kernel), BLOCK), *size)
 
 
 def mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
@@ -161,11 +162,20 @@ def mirrored_evens(length: int, reach: int, device: torch.device) -> Tensor:
     return torch.where(position < length, position, 2 * (length - 1) - position) // 2
 
 
+def cropped(planes: Tensor, height: int, width: int) -> Tensor:
+    """Planes up to a size; traced, as a tensor of its own, for a view would be asked for its strides."""
+    if not torch.compiler.is_compiling():
+        return planes[..., :height, :width]
+    return functional.pad(planes, (0, width - planes.shape[-1], 0, height - planes.shape[-2]))
+
+
 def to_blocks(padded: Tensor, rows: int, columns: int, reach: int, side: int = BLOCK) -> Tensor:
     """Blocks as channels: (N, I, h, w) -> (N, I side^2, rows + reach - 1, columns + reach - 1), channels last."""
     batch, channels, height, width = padded.shape
     rows, columns = rows + reach - 1, columns + reach - 1
-    padded = functional.pad(padded, (0, columns * side - width, 0, rows * side - height))
+    missing = 0, columns * side - width, 0, rows * side - height
+    if torch.compiler.is_compiling() or any(missing):  # padding with nothing would copy all
+        padded = functional.pad(padded, missing)
     cells = padded.view(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
     return cells.reshape(batch, rows, columns, channels * side**2).permute(0, 3, 1, 2)
 

@@ -49,6 +49,11 @@ class SmallVDP(SurrogateVDP):
     fixed = SurrogateVDP.fixed | {"masking": True, "keep_stages": False}
     domain = DOMAIN
 
+    @property
+    def takes_any_side(self) -> bool:
+        """Whether a program of it can take images of any size of an octave: not where the metric's own cortex looks."""
+        return not self.network.sees_colours
+
     def __init__(self, network: SmallVision, name: str = "small", *, strict: bool = False, **settings):
         super().__init__(network, name, strict=strict, **settings)
 
@@ -71,7 +76,7 @@ class SmallVDP(SurrogateVDP):
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """The one plane's response of both images; no other stage."""
         shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
-        planes = light_planes(lights, shares)
+        planes = light_planes(lights, shares, keep_colours=self.network.sees_colours)
         pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
         surround = surround_of(settings, lights.reference)
         achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
@@ -81,7 +86,12 @@ class SmallVDP(SurrogateVDP):
         """Light of the pair, the receptors' shares in its planes, and the surround."""
         sample = self._sample(reference, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        planes = light_planes(Pair(test, reference), shares, lambda pixels: light_of(pixels, settings))
+        planes = light_planes(
+            Pair(test, reference),
+            shares,
+            lambda pixels: light_of(pixels, settings),
+            keep_colours=self.network.sees_colours,
+        )
         return planes, shares, surround_of(settings, sample)
 
     def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
@@ -132,6 +142,7 @@ class SwiftVDP(SmallVDP):
     """
 
     has_retina = False
+    takes_any_side = True
 
     def remember(self, reference, **overrides) -> Remembered:
         """Look at a reference once, for all tests that are compared with it; pass what comes out in its place.

@@ -14,6 +14,7 @@ from vdp_distill import csf, sp3_filters
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
+from vdp_distill.surrogates.finest import Blocks, as_blocks, compared
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "starting_taps", "to_size"]
@@ -28,9 +29,24 @@ TINY = 1e-12
 class Band(NamedTuple):
     """A band of the pair: the difference where it counts, and both where masking is computed."""
 
-    difference: Tensor
+    difference: Tensor | Blocks
     coarse: Tensor
     reference: Tensor
+    level: int
+    """Of the pyramid: octaves that the band's size is below the image's."""
+
+    is_reduced: bool = False
+    """Whether masking is computed at every second pixel."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the difference."""
+        return self.difference.size if isinstance(self.difference, Blocks) else self.difference.shape[-2:]
+
+    @property
+    def masked_at(self) -> int:
+        """Octaves that the size at which masking is computed is below the image's."""
+        return self.level + self.is_reduced
 
 
 def starting_taps(side: int) -> dict[str, np.ndarray]:
@@ -97,18 +113,24 @@ def mean_luminance(luminance: Pair) -> Tensor:
     return in_tiles(lambda test, reference: ((test + reference) / 2).clamp(1e-5, 1e5).log10(), *luminance)
 
 
-def to_size(plane: Tensor, size: tuple[int, int]) -> Tensor:
-    """Means where a plane shrinks, bilinear where it grows."""
-    while all(-(-length // 2) >= wanted for length, wanted in zip(plane.shape[-2:], size, strict=True)):
-        plane = F.avg_pool2d(plane, 2, ceil_mode=True, count_include_pad=False)
-    if plane.shape[-2:] == torch.Size(size):
-        return plane
-    return F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)
+def to_size(plane: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
+    """A plane so many octaves coarser: means where it shrinks, bilinear where it grows, to a size."""
+    for _ in range(octaves):
+        plane = halved(plane)
+    return plane if octaves >= 0 else F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def halved(plane: Tensor) -> Tensor:
+    """Means of 2 x 2 pixels; at an odd edge, of what there is."""
+    if not torch.compiler.is_compiling():
+        return F.avg_pool2d(plane, 2, ceil_mode=True, count_include_pad=False)
+    rows, columns = (2 * -(-length // 2) - length for length in plane.shape[-2:])  # a size that a tracer can follow
+    return F.avg_pool2d(F.pad(plane, (0, columns, 0, rows), mode="replicate"), 2)
 
 
 def masked_difference(
     band: Band, plane: Tensor, table: Tensor | None, signal: Tensor, number: int, output: Tensor
-) -> Tensor:
+) -> Tensor | Blocks:
     """Difference of a band in units of its masked threshold.
 
     Parameters
@@ -126,15 +148,22 @@ def masked_difference(
     """
     p, q, gain = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q, 2.0**number
 
-    def compare(difference, plane, signal, *table):
+    def scales(plane, *table):
         sensitivity = csf.band_sensitivity(plane, *table) if table else plane
-        masked = gain**p / output * power(sensitivity / gain, q) * signal
-        threshold = gain ** (2 * p - 2) / output**2 * power(sensitivity, -2 * p)
+        scale = gain**p / output * power(sensitivity / gain, q)
+        return scale, gain ** (2 * p - 2) / output**2 * power(sensitivity, -2 * p)
+
+    def compare(difference, plane, signal, *table):
+        scale, threshold = scales(plane, *table)
+        masked = scale * signal
         excitation = difference**3 * (difference.abs() + TINY).sqrt()
         return excitation * torch.addcmul(threshold, masked, masked).rsqrt()
 
+    if isinstance(band.difference, Blocks):
+        return compared(band.difference, signal, *in_tiles(scales, as_blocks(plane), table))
+
     height, width = band.difference.shape[-2:]
-    if signal.shape[-2:] != (height, width):
+    if band.is_reduced:
         whole = [2 * length - 1 for length in signal.shape[-2:]]
         signal = F.interpolate(signal, size=whole, mode="bilinear", align_corners=True)
         signal = F.pad(signal, (0, width - whole[1], 0, height - whole[0]), mode="replicate")

@@ -23,9 +23,11 @@ __all__ = [
     "Light",
     "at_corners",
     "at_pixels",
+    "from_rows",
     "grown",
     "in_cells",
     "in_response",
+    "in_rows",
     "on_retina",
     "sharp_taps",
     "shrunk",
@@ -86,12 +88,12 @@ def in_response(plane: Tensor, rest: Tensor, surround: Tensor, pixels_per_degree
     taps = (sharp_share(pixels_per_degree)[:, None] * sharp_taps(pixels_per_degree))[:, :, None, None]
 
     def respond(rows, rest, row, around, taps):
-        plane = rows.unflatten(3, (BLOCK, -1)).flatten(2, 3) - around
-        seen = smoothed(plane, taps) + rest.unflatten(3, (BLOCK, -1)).flatten(2, 3) + around
+        plane = from_rows(rows) - around
+        seen = smoothed(plane, taps) + from_rows(rest) + around
         return in_cells(curve(seen, row))
 
     around = surround.expand(plane.shape[0], 1, 1, 1)
-    return in_tiles(respond, rows_of_blocks(plane), rows_of_blocks(rest), curve.row, around, taps, halo=1)
+    return in_tiles(respond, in_rows(plane), in_rows(rest), curve.row, around, taps, halo=1)
 
 
 def smoothed(plane: Tensor, taps: Tensor) -> Tensor:
@@ -144,13 +146,21 @@ def between(ringed: Tensor, step: int, size: tuple[int, int]) -> Tensor:
 
 def whole_blocks(image: Tensor) -> Tensor:
     """The image grown at its far edges to a whole number of blocks."""
-    rows, columns = (-length % BLOCK for length in image.shape[-2:])
-    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image
+    rows, columns = (BLOCK * -(-length // BLOCK) - length for length in image.shape[-2:])
+    if not torch.compiler.is_compiling() and not (rows or columns):  # padding with nothing would copy all
+        return image
+    return F.pad(image, (0, columns, 0, rows), mode="replicate")
 
 
-def rows_of_blocks(image: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, BLOCK W): a row of blocks a row."""
-    return whole_blocks(image).unflatten(2, (-1, BLOCK)).flatten(3)
+def in_rows(image: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, h, BLOCK W): a row of blocks a row, for tiles. Traced, images stay as they are."""
+    whole = whole_blocks(image)
+    return whole if torch.compiler.is_compiling() else whole.unflatten(2, (-1, BLOCK)).flatten(3)
+
+
+def from_rows(rows: Tensor) -> Tensor:
+    """The image in whole blocks, from rows of them."""
+    return rows if torch.compiler.is_compiling() else rows.unflatten(3, (BLOCK, -1)).flatten(2, 3)
 
 
 def in_cells(plane: Tensor) -> Tensor:

@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vdp_distill import csf, detection, masking
 from vdp_distill.fourier import unit_frequency
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.polyphase import correlate, correlate_zero_stuffed
+from vdp_distill.polyphase import correlate, correlate_blocks, correlate_zero_stuffed, planes_of
 from vdp_distill.pyramid import band_frequencies, pyramid_height, pyramid_sizes
+from vdp_distill.surrogates import finest
 from vdp_distill.surrogates.bands import (
     Band,
     masked_difference,
@@ -27,6 +29,7 @@ from vdp_distill.surrogates.bands import (
     starting_taps,
     to_size,
 )
+from vdp_distill.surrogates.finest import Blocks
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["CortexConfig", "SmallCortex", "Seen"]
@@ -133,9 +136,7 @@ class SmallCortex(nn.Module):
             (1,) or (N,).
         """
         size = achromatic.test.shape[-2:]
-        levels = self.analyse(achromatic)
-        bands = [Band(*(part[:, :1] for part in levels[0])), *levels]
-        bands[1] = Band(*(part[:, 1:] for part in levels[0]))
+        bands = self.analyse(achromatic)
         frequencies = band_frequencies(pixels_per_degree, len(bands))
         bands[-1] = self.base(bands[-1], luminance, frequencies[:, -1])
         responses = self.compare(bands, luminance, frequencies, pixels_per_degree)
@@ -144,21 +145,42 @@ class SmallCortex(nn.Module):
 
     def analyse(self, achromatic: Pair) -> list[Band]:
         """Bands of every level, the high-pass one before the finest level's own; last, the low-pass rest."""
-        difference, reference = achromatic.test - achromatic.reference, achromatic.reference
-        batch, levels = reference.shape[0], []
+        difference, reference, bands = achromatic.test - achromatic.reference, achromatic.reference, []
+        batch = reference.shape[0]
         for level in range(pyramid_height(*reference.shape[-2:])):
-            taps, low_taps = self._taps(level)
-            both = torch.cat([difference, reference])
             if level < self.config.reduced_levels:
-                signal = correlate(difference, taps)
-                band = Band(signal, signal[..., ::2, ::2], correlate(reference, taps, keep_every=2))
+                found, difference, reference = self._reduced(difference, reference, level)
+                bands += found
             else:
-                found = correlate(both, taps)
-                band = Band(found[:batch], found[:batch], found[batch:])
-            levels.append(band)
-            low = correlate(both, low_taps, keep_every=2)
-            difference, reference = low[:batch], low[batch:]
-        return [*levels, Band(difference, difference, reference)]
+                both, low = self._filtered(torch.cat([difference, reference]), level)
+                bands.append(Band(both[:batch], both[:batch], both[batch:], level))
+                difference, reference = low[:batch], low[batch:]
+        return [*bands, Band(difference, difference, reference, level + 1)]
+
+    def _reduced(self, difference: Tensor, reference: Tensor, level: int) -> tuple[list[Band], Tensor, Tensor]:
+        """A level whose masking is found at every second pixel, and what it leaves to the next of both.
+
+        The finest level has a high-pass band before its own.
+        """
+        taps, low_taps = self._taps(level)
+        cuts = [slice(0, 1), slice(1, None)] if level == 0 else [slice(None)]
+        halves = correlate(reference, torch.cat(_of_one_side(taps, low_taps)), keep_every=2)
+        if level == 0 and finest.fits(low_taps, self._taps(level, "_back")[0]):
+            signals, low = finest.filtered(difference, [taps[cut] for cut in cuts], low_taps)
+            coarse = [*map(finest.every_second, signals)]
+        else:
+            signal, low = self._filtered(difference, level)
+            signals, coarse = [signal[:, cut] for cut in cuts], [signal[:, cut, ::2, ::2] for cut in cuts]
+        masker = halves[:, :-1]
+        parts = zip(signals, coarse, (masker[:, cut] for cut in cuts), strict=True)
+        bands = [Band(*own, level, is_reduced=True) for own in parts]
+        return bands, low, halves[:, -1:]
+
+    def _filtered(self, image: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        """Bands of a level at every pixel, and what is left to the next."""
+        taps, low_taps = _of_one_side(*self._taps(level))
+        found, low = correlate_blocks(image, [(taps, 1), (low_taps, 2)])
+        return planes_of(found, image.shape[-2:]), planes_of(low, image.shape[-2:], 2)
 
     def _taps(self, level: int, end: str = "") -> tuple[Tensor, Tensor]:
         """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k).
@@ -180,30 +202,31 @@ class SmallCortex(nn.Module):
         canvas = unit_frequency(*both.shape[-2:]).to(both)
         filtered = csf.baseband(both, padding, mean_luminance, frequency, canvas)
         difference = filtered[:batch] - filtered[batch:]
-        return Band(difference, difference, filtered[batch:])
+        return Band(difference, difference, filtered[batch:], band.level)
 
     def compare(
         self, bands: list[Band], luminance: Pair, frequencies: Tensor, pixels_per_degree: Tensor
-    ) -> list[Tensor]:
+    ) -> list[Tensor | Blocks]:
         """Masked difference of every band."""
         mutual = [masking.mutual_contrast(band.coarse, band.reference) for band in bands]
         log10_luminance = mean_luminance(luminance)
         tables = csf.csf_tables(frequencies)
         octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
-        responses = []
+        responses, level = [], 0
         for number, band in enumerate(bands):
             kind = CLASSES - 1 if number + 1 == len(bands) else min(number, CLASSES - 2)
             constant, slope, bend = self.sensitivity_gain[:, kind]
             gain = (constant + slope * octaves + bend * octaves**2).exp()
             plane, table = gain.expand(band.reference.shape[0], 1, 1, 1), None
             if number + 1 < len(bands):
-                plane = log10_luminance = to_size(log10_luminance, band.difference.shape[-2:])
+                plane = log10_luminance = to_size(log10_luminance, band.level - level, band.size)
+                level = band.level
                 table = tables[number] * gain
-            signal = self.masking(mutual, number, kind)
+            signal = self.masking(bands, mutual, number, kind)
             responses.append(masked_difference(band, plane, table, signal, number, self.output_gain[kind].exp()))
         return responses
 
-    def masking(self, mutual: list[Tensor], number: int, kind: int) -> Tensor:
+    def masking(self, bands: list[Band], mutual: list[Tensor], number: int, kind: int) -> Tensor:
         """What masks a band: itself, its neighbours and its other orientations."""
         own, parameters = mutual[number], DEFAULT_PARAMETERS
         logs = (
@@ -214,7 +237,10 @@ class SmallCortex(nn.Module):
         gains = tuple(gain * 10**log for gain, log in zip(self.masking_gain[:, kind].exp(), logs, strict=True))
         lenders = [(number - 1, 2.0)] if number else []
         lenders += [(number + 1, 0.5)] if number + 2 < len(mutual) else []
-        lent = [weight * to_size(mutual[lender][:, : own.shape[1]], own.shape[-2:]) for lender, weight in lenders]
+        lent = []
+        for lender, weight in lenders:
+            octaves = bands[number].masked_at - bands[lender].masked_at
+            lent.append(weight * to_size(mutual[lender][:, : own.shape[1]], octaves, own.shape[-2:]))
         return masking_signal(own, lent, gains)
 
     def quality(self, responses: list[Tensor], changed: Tensor, frequencies: Tensor, size: tuple[int, int]) -> Tensor:
@@ -222,21 +248,30 @@ class SmallCortex(nn.Module):
         energies = []
         for number, (response, full_size) in enumerate(zip(responses, pyramid_sizes(*size), strict=True)):
             kind = CLASSES - 1 if number + 1 == len(responses) else min(number, CLASSES - 2)
-            changed = to_size(changed, response.shape[-2:])
-            rows = in_tiles(detection.row_energy, response, changed)
+            if isinstance(response, Blocks):
+                rows = in_tiles(finest.row_energy, finest.inner(response), finest.as_blocks(changed))
+            else:
+                changed = to_size(changed, int(number > 1), response.shape[-2:])
+                rows = in_tiles(detection.row_energy, response, changed)
             pixels = math.prod(full_size)
-            shared = math.sqrt(pixels / math.prod(response.shape[-2:])) * self.energy_gain[kind].exp()
+            shared = self.energy_gain[kind].exp()
             energies.append(detection.band_energy(rows, pixels) * shared)
         return detection.quality(energies, detection.quality_weights(frequencies))
 
     def synthesise(self, responses: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Map from the bands' responses."""
         high, *levels, low = responses
-        levels[0] = torch.cat([high, levels[0]], dim=1)
-        sizes = [size]
-        for _ in levels[1:]:
-            sizes.append(tuple(-(-length // 2) for length in sizes[-1]))
-        for level in reversed(range(len(levels))):
+        for level, (own, side) in reversed([*enumerate(zip(levels, pyramid_sizes(*size)[1:], strict=False))]):
             taps, low_taps = self._taps(level, "_back")
-            low = correlate_zero_stuffed(low, low_taps, *sizes[level]) + correlate(levels[level], taps.transpose(0, 1))
+            taps, low = taps.transpose(0, 1), correlate_zero_stuffed(low, low_taps, *side)
+            if isinstance(own, Blocks):
+                low = low + finest.image_of([high, own], [taps[:, :1], taps[:, 1:]])
+            else:
+                low = low + correlate(own if level else torch.cat([high, own], dim=1), taps)
         return low
+
+
+def _of_one_side(*filters: Tensor) -> list[Tensor]:
+    """Filters, (O, 1, k, k) each, framed with zeros to the largest side."""
+    side = max(taps.shape[-1] for taps in filters)
+    return [F.pad(taps, ((side - taps.shape[-1]) // 2,) * 4) for taps in filters]

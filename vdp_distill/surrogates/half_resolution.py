@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
+from vdp_distill.pyramid import cropped
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["fitted_taps", "made_once", "scatter_half", "taps_at"]
@@ -35,12 +36,16 @@ def scatter_half(light: Tensor, pixels_per_degree: Tensor, table: Tensor) -> Ten
         Taps on the sharp image, (NODES, 1) or (NODES, 3), as :func:`fitted_taps` gives them, or learnt.
     """
     height, width = light.shape[-2:]
-    low = F.avg_pool2d(F.pad(light, (0, width % 2, 0, height % 2)), 2)
+    missing = 0, 2 * -(-width // 2) - width, 0, 2 * -(-height // 2) - height
+    if torch.compiler.is_compiling() or any(missing):  # padding with nothing would copy all
+        low = F.avg_pool2d(F.pad(light, missing), 2)
+    else:
+        low = F.avg_pool2d(light, 2)
     taps = taps_at(pixels_per_degree, table.to(pixels_per_degree.dtype))
     transfer = made_once(_Rest(table), pixels_per_degree, *low.shape[-2:])
     low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
     wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    wide = wide[..., 2 : 2 + height, 2 : 2 + width]
+    wide = cropped(wide[..., 2:, 2:], height, width)
     weights = taps[:, :, None, None]
     return in_tiles(_add_sharp, wide, light, weights, halo=1, learnt=(taps,))
 

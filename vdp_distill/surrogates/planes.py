@@ -16,8 +16,8 @@ from vdp_distill import adaptation, receptors
 from vdp_distill.fourier import filter_on_canvas
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
-from vdp_distill.pyramid import BLOCK
-from vdp_distill.surrogates.blocks import rows_of_blocks, shrunk, whole_blocks
+from vdp_distill.pyramid import BLOCK, cropped
+from vdp_distill.surrogates.blocks import from_rows, in_rows, whole_blocks
 from vdp_distill.surrogates.grey import PEAK_SENSITIVITY, Curve, Shares, mix, response_shares, transfer
 from vdp_distill.surrogates.half_resolution import made_once
 from vdp_distill.tiles import in_tiles
@@ -35,11 +35,13 @@ class Planes(NamedTuple):
     plane: Pair
     """One plane of each image, (N, 1, H, W)."""
 
-    colours: Pair
-    """Means of 4 x 4 pixels, (N, C, h, w)."""
+    colours: Pair | None
+    """Means of 4 x 4 pixels, (N, C, h, w), if they were asked for."""
 
 
-def light_planes(images: Pair, shares: Shares, to_light: Callable[[Tensor], Tensor] = lambda image: image) -> Planes:
+def light_planes(
+    images: Pair, shares: Shares, to_light: Callable[[Tensor], Tensor] = lambda image: image, keep_colours: bool = True
+) -> Planes:
     """Light of both images.
 
     Rods count as much as they respond at the reference's lightness there.
@@ -50,27 +52,41 @@ def light_planes(images: Pair, shares: Shares, to_light: Callable[[Tensor], Tens
         (N, C, H, W) each.
     to_light
         What makes light in cd/m2 of pixels.
+    keep_colours
+        Find the means of the colours too.
     """
     size = images.reference.shape[-2:]
     weights = [weight[:, :, None, None] for weight in (shares.cones, shares.rods)]
 
-    def see(rows, cones, rods):
-        light = to_light(rows.unflatten(3, (BLOCK, -1)).flatten(2, 3))
-        planes = torch.cat([mix(light, cones), mix(light, rods)], dim=1)
-        return planes.unflatten(2, (-1, BLOCK)).flatten(3), F.avg_pool2d(light, BLOCK)
+    def light_of(rows):
+        light = to_light(from_rows(rows))
+        return light, [F.avg_pool2d(light, BLOCK)] if keep_colours else []
 
-    seen = [in_tiles(see, rows_of_blocks(image), *weights) for image in images]
-    both = Pair(*(rows.unflatten(3, (BLOCK, -1)).flatten(2, 3)[..., : size[0], : size[1]] for rows, _ in seen))
+    def see_both(rows, *weights):
+        light, colours = light_of(rows)
+        return *(in_rows(mix(light, weight)) for weight in weights), *colours
+
+    def see(rows, share, *weights):
+        light, colours = light_of(rows)
+        planes = (in_rows(mix(light, weight)) for weight in weights)
+        plane = torch.lerp(*planes, share)
+        return (plane, *colours) if colours else plane
+
+    cones, rods, *colours = in_tiles(see_both, in_rows(images.reference), *weights)
+    share = _share_of_rods(cones, shares)
+    reference = in_tiles(torch.lerp, cones, rods, share)
+    seen = in_tiles(see, in_rows(images.test), share, *weights)
+    test, *own = seen if keep_colours else (seen,)
+    plane = Pair(*(cropped(from_rows(rows), *size) for rows in (test, reference)))
+    return Planes(plane, Pair(own[0], colours[0]) if keep_colours else None)
+
+
+def _share_of_rods(cones: Tensor, shares: Shares) -> Tensor:
+    """What the rods' plane counts at the lightness of the cones' plane; both in rows of blocks."""
     with torch.no_grad():
-        lightness = shrunk(both.reference[:, :1], BLOCK).permute(0, 2, 3, 1) * shares.receptors[:, None, None]
+        lightness = F.avg_pool2d(from_rows(cones), BLOCK).permute(0, 2, 3, 1) * shares.receptors[:, None, None]
         share = response_shares(lightness.clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0]))[..., 2]
-        share = F.interpolate(share[:, None], size=size, mode="bilinear")
-    joined = Pair(*(in_tiles(_joined, planes, share) for planes in both))
-    return Planes(joined, Pair(*(colours for _, colours in seen)))
-
-
-def _joined(planes: Tensor, share: Tensor) -> Tensor:
-    return torch.lerp(planes[:, :1], planes[:, 1:], share)
+        return in_rows(F.interpolate(share[:, None], scale_factor=BLOCK, mode="bilinear"))
 
 
 def colour_response(
@@ -100,6 +116,6 @@ def colour_response(
         response, _ = adaptation.luminance_masking(seen, anchor, tables)
         apart = response.sum(dim=1, keepdim=True) - curve(light[:, -1:], curve.row)
         wide = F.interpolate(apart, scale_factor=BLOCK, mode="bilinear", align_corners=False)
-        return wide[..., : size[0], : size[1]]
+        return cropped(wide, *size)
 
     return Pair(*map(missing, *planes))

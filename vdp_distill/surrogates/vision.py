@@ -53,6 +53,11 @@ class SmallVision(VisualSystem):
         self.register_parameter("scatter_taps", table if table is None else nn.Parameter(table))
         self.cortex = SmallCortex(config) if config.reduced_levels else MetricCortex()
 
+    @property
+    def sees_colours(self) -> bool:
+        """Whether colours far from the image's mean are mended."""
+        return not self.config.reduced_levels
+
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs.
 
@@ -68,7 +73,8 @@ class SmallVision(VisualSystem):
             (1,) or (N,).
         """
         shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        return self.see(light_planes(light_cdm2, shares), shares, surround_cdm2, pixels_per_degree)
+        planes = light_planes(light_cdm2, shares, keep_colours=self.sees_colours)
+        return self.see(planes, shares, surround_cdm2, pixels_per_degree)
 
     def see(self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """The same from planes of light."""
@@ -82,7 +88,7 @@ class SmallVision(VisualSystem):
         surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
         luminance = grey.scatter(planes.plane, surround, pixels_per_degree, self.scatter_taps)
         curve, colour = grey.Curve(shares, luminance.reference), None
-        if planes.colours.reference.shape[1] > 1 and not self.config.reduced_levels:
+        if planes.colours is not None and planes.colours.reference.shape[1] > 1:
             colour = colour_response(planes, shares, surround_cdm2, pixels_per_degree, curve)
         return grey.respond(luminance, curve, colour), luminance
 
