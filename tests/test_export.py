@@ -9,7 +9,7 @@ import pytest
 import torch
 from chain_data import scenes
 
-from vdp_distill import VDPLoss, export, zoo
+from vdp_distill import VDPLoss, export, export_files, zoo
 from vdp_distill.display import Display
 from vdp_distill.export import export_loss, free_sides, load_exported
 from vdp_distill.free_sizes import octaves
@@ -270,7 +270,7 @@ def test_sides_that_no_program_can_share(tmp_path):
 def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
     other = torch.export.export(torch.nn.ReLU(), (torch.ones(2),))
     monkeypatch.setattr(export, "_export", lambda *_: other)
-    monkeypatch.setattr(export, "compare", lambda *_: {"value": 0.5, "gradient": 0.0})
+    monkeypatch.setattr(export_files, "compare", lambda *_: {"value": 0.5, "gradient": 0.0})
     (tmp_path / "loss.pt2").write_text("before")
     with pytest.raises(ValueError, match="differs from the module"):
         export_loss("exact", tmp_path / "loss.pt2", height=17, width=17, encoding="luminance")

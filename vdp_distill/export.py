@@ -17,17 +17,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.export import ExportedProgram
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.export_checks import compare, sample, takes_codes
-from vdp_distill.exported import ARCHIVE_RECORD, FORMAT, RECORD, load_exported
+from vdp_distill.export_checks import sample
+from vdp_distill.export_files import record_of, save_checked, stated, whole_constants
+from vdp_distill.exported import ARCHIVE_RECORD, FORMAT, load_exported
 from vdp_distill.free_sizes import LARGEST_BATCH, LARGEST_SIDE, any_sides, octaves, trace
 from vdp_distill.loss_program import LossProgram
 from vdp_distill.losses import VDPLoss
 from vdp_distill.pyramid import pyramid_height
-from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["export_loss", "free_sides", "load_exported"]
 
@@ -138,7 +137,7 @@ def export_loss(
     heights, widths = (_sides(side) for side in ((height, width) if sides is None else (free_sides(*sides),) * 2))
     if min(heights[0], widths[0]) < SMALLEST_SIDE:
         raise ValueError(f"height and width must be at least {SMALLEST_SIDE}, got {heights[0]} x {widths[0]}")
-    record = _record(program, channels, heights, widths)
+    record = record_of(program, channels, heights, widths)
     if out.suffix == ".onnx":
         if len(heights) + len(widths) > 2:
             raise ValueError(ONE_SIZE)
@@ -147,7 +146,7 @@ def export_loss(
     inputs = sample(program, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
     program(*inputs)  # A first run makes filters and tables, which then are constants of the program.
     exported = _export(program, inputs, heights, widths)
-    write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
+    write_whole(out, lambda partial: save_checked(exported, partial, program, record, tolerance))
     return out
 
 
@@ -156,12 +155,12 @@ def _export_any(program: LossProgram, out: Path, channels: int, sides: range, to
     if out.suffix == ".onnx":
         raise ValueError(ONE_SIZE)
     longer = range(sides[0], LARGEST_SIDE + 1)
-    record = _record(program, channels, longer, longer) | {"shorter_side": _stated(sides, is_range=True)}
-    middle = sides[len(sides) // 2]
-    inputs = sample(program, 2, channels, middle, middle + 7, seed=0)  # no square: it would be a program of squares
+    record = record_of(program, channels, longer, longer) | {"shorter_side": stated(sides, is_range=True)}
+    side = sides[min(1, len(sides) - 1)]
+    inputs = sample(program, 2, channels, side, side + 7, seed=0)  # no square: it would be a program of squares
     program(*inputs)
-    exported = _whole_constants(trace(program, inputs, sides))
-    write_whole(out, lambda partial: _save_checked(exported, partial, program, record, tolerance))
+    exported = whole_constants(trace(program, inputs, sides))
+    write_whole(out, lambda partial: save_checked(exported, partial, program, record, tolerance))
     return out
 
 
@@ -183,7 +182,7 @@ def _export_archive(
             for name, part in parts.items():
                 _export_any(program, Path(folder) / name, channels, part, tolerance)
                 file.write(Path(folder) / name, name)
-            found = {name: _stated(part, is_range=True) for name, part in parts.items()}
+            found = {name: stated(part, is_range=True) for name, part in parts.items()}
             file.writestr(ARCHIVE_RECORD, json.dumps({"format": FORMAT, "programs": found}, indent=1))
 
     write_whole(out, write)
@@ -214,57 +213,4 @@ def _export(program: LossProgram, inputs: tuple[Tensor, ...], heights: range, wi
             steps = torch.export.Dim(f"{name}_steps", min=sides[0] // sides.step, max=sides[-1] // sides.step)
             image[axis] = sides.step * steps
     shapes = dict(zip(program.inputs, (image, image, *viewing), strict=True))
-    return _whole_constants(torch.export.export(program, inputs, dynamic_shapes=shapes))
-
-
-def _whole_constants(exported: ExportedProgram) -> ExportedProgram:
-    for name, value in exported.constants.items():
-        # Saved, a constant must fill its storage in order; a column of a table or a channels-last kernel does not.
-        if isinstance(value, Tensor):
-            exported.constants[name] = value.clone(memory_format=torch.contiguous_format)
-    return exported
-
-
-def _save_checked(exported, partial: Path, program: LossProgram, record: dict, tolerance: float) -> None:
-    named = partial.with_name(f"{partial.name}.pt2")  # torch warns of another suffix
-    try:
-        _save(exported, named, record)
-        differences = compare(torch.export.load(named).module(), program, record)
-        worst = max(differences.values())
-        if not worst <= tolerance:
-            raise ValueError(
-                f"the exported program differs from the module by {differences}, more than {tolerance:g}; not written"
-            )
-        named.replace(partial)
-    finally:
-        named.unlink(missing_ok=True)
-
-
-def _save(exported, path: Path, record: dict) -> None:
-    try:
-        torch.export.save(exported, path, extra_files={RECORD: json.dumps(record, indent=1)})
-    except RuntimeError as error:  # how torch's writer says that the disk is full or the folder closed
-        raise OSError(str(error).splitlines()[0]) from error
-
-
-def _stated(sides: range, is_range: bool = False) -> int | dict:
-    return sides[0] if len(sides) == 1 and not is_range else {"from": sides[0], "to": sides[-1], "step": sides.step}
-
-
-def _record(program: LossProgram, channels: int, heights: range, widths: range) -> dict:
-    loss, metric = program.loss, program.loss.metric
-    settings = {key: value for key, value in metric.settings.record().items() if key != "pixels_per_degree"}
-    return {
-        "format": FORMAT,
-        "metric": METRIC_VERSION,
-        "model": getattr(metric, "name", "exact"),
-        **{name: _stated(sides) for name, sides in (("height", heights), ("width", widths))},
-        "channels": channels,
-        "inputs": list(program.inputs),
-        "range": "code values in 0..1" if takes_codes(loss) else "light in cd/m2",
-        "pool": loss.pool,
-        "reduction": loss.reduction,
-        "settings": settings,
-        "vdp_distill": __version__,
-        "torch": torch.__version__,
-    }
+    return whole_constants(torch.export.export(program, inputs, dynamic_shapes=shapes))

@@ -17,7 +17,7 @@ from vdp_distill.power import power
 from vdp_distill.surrogates.finest import Blocks, as_blocks, compared
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "starting_taps", "to_size"]
+__all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "of_one_side", "starting_taps", "to_size"]
 
 BAND_SIDE = 9
 """Of the filters of a level's bands, but for the first."""
@@ -80,6 +80,12 @@ def _cut(taps: np.ndarray, side: int) -> np.ndarray:
     """The middle of a filter, or all of it in a frame of zeros."""
     margin = (len(taps) - side) // 2
     return np.pad(taps, -margin) if margin < 0 else taps[margin : margin + side, margin : margin + side]
+
+
+def of_one_side(*filters: Tensor) -> list[Tensor]:
+    """Filters, (O, 1, k, k) each, framed with zeros to the largest side."""
+    side = max(taps.shape[-1] for taps in filters)
+    return [F.pad(taps, ((side - taps.shape[-1]) // 2,) * 4) for taps in filters]
 
 
 def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor]) -> Tensor:

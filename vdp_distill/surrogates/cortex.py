@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vdp_distill import csf, detection, masking
 from vdp_distill.fourier import unit_frequency
@@ -26,6 +25,7 @@ from vdp_distill.surrogates.bands import (
     masked_difference,
     masking_signal,
     mean_luminance,
+    of_one_side,
     starting_taps,
     to_size,
 )
@@ -164,7 +164,7 @@ class SmallCortex(nn.Module):
         """
         taps, low_taps = self._taps(level)
         cuts = [slice(0, 1), slice(1, None)] if level == 0 else [slice(None)]
-        halves = correlate(reference, torch.cat(_of_one_side(taps, low_taps)), keep_every=2)
+        halves = correlate(reference, torch.cat(of_one_side(taps, low_taps)), keep_every=2)
         if level == 0 and finest.fits(low_taps, self._taps(level, "_back")[0]):
             signals, low = finest.filtered(difference, [taps[cut] for cut in cuts], low_taps)
             coarse = [*map(finest.every_second, signals)]
@@ -178,7 +178,7 @@ class SmallCortex(nn.Module):
 
     def _filtered(self, image: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Bands of a level at every pixel, and what is left to the next."""
-        taps, low_taps = _of_one_side(*self._taps(level))
+        taps, low_taps = of_one_side(*self._taps(level))
         found, low = correlate_blocks(image, [(taps, 1), (low_taps, 2)])
         return planes_of(found, image.shape[-2:]), planes_of(low, image.shape[-2:], 2)
 
@@ -228,13 +228,8 @@ class SmallCortex(nn.Module):
 
     def masking(self, bands: list[Band], mutual: list[Tensor], number: int, kind: int) -> Tensor:
         """What masks a band: itself, its neighbours and its other orientations."""
-        own, parameters = mutual[number], DEFAULT_PARAMETERS
-        logs = (
-            parameters.log10_mask_self,
-            parameters.log10_mask_neighbour_band,
-            parameters.log10_mask_cross_orientation,
-        )
-        gains = tuple(gain * 10**log for gain, log in zip(self.masking_gain[:, kind].exp(), logs, strict=True))
+        own, learnt = mutual[number], self.masking_gain[:, kind].exp()
+        gains = tuple(gain * 10**log for gain, log in zip(learnt, MASKING_LOG10, strict=True))
         lenders = [(number - 1, 2.0)] if number else []
         lenders += [(number + 1, 0.5)] if number + 2 < len(mutual) else []
         lent = []
@@ -269,9 +264,3 @@ class SmallCortex(nn.Module):
             else:
                 low = low + correlate(own if level else torch.cat([high, own], dim=1), taps)
         return low
-
-
-def _of_one_side(*filters: Tensor) -> list[Tensor]:
-    """Filters, (O, 1, k, k) each, framed with zeros to the largest side."""
-    side = max(taps.shape[-1] for taps in filters)
-    return [F.pad(taps, ((side - taps.shape[-1]) // 2,) * 4) for taps in filters]
