@@ -223,9 +223,10 @@ def test_resuming_after_a_kill_changes_nothing(finished, pictures, tmp_path, mon
 
 
 def test_the_loss_falls(pictures, tmp_path):
-    recipe = replace(RECIPE, training=replace(RECIPE.training, steps=40, validate_every=20))
-    first, last = log(train(recipe, pictures, tmp_path / "model", progress=False))
-    assert float(last["train_emd"]) < float(first["train_emd"])
+    # A tenth of the rate: at that of the other tests it falls on some processors, as they round, and not on others.
+    training = replace(RECIPE.training, steps=60, validate_every=20, learning_rate=3e-4)
+    first, *_, last = log(train(replace(RECIPE, training=training), pictures, tmp_path / "model", progress=False))
+    assert float(last["train_emd"]) < 0.99 * float(first["train_emd"])
 
 
 def test_it_trains_on_ava(ava, tmp_path):
