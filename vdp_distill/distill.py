@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 
 from vdp_distill.training.batches import SetMaker, open_sets
 from vdp_distill.training.divergence import DivergedError
-from vdp_distill.training.processes import in_first_process
+from vdp_distill.training.processes import in_first_process, together
 from vdp_distill.training.recipe import Recipe, Training, read_recipe
 from vdp_distill.training.report import Progress
 from vdp_distill.training.resumable import claim
@@ -104,7 +104,7 @@ def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progre
     task = task_for(recipe.network, recipe.training)
     sets = open_sets(data, task.fields, recipe.training, fabric.device)
     on_device = [fabric.device] if fabric.device.type == "cuda" else []
-    with torch.random.fork_rng(on_device):
+    with together(fabric), torch.random.fork_rng(on_device):
         run = Run(fabric, recipe, task, sets, out)
         in_first_process(fabric, lambda: claim(out, recipe, read_recipe, resume))  # after a wrong start is refused
         if resume:

@@ -1,13 +1,26 @@
 """What the processes of one training do together: act once, average gradients, call the network in one precision."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from lightning_fabric import Fabric
 from lightning_utilities.core.apply_func import apply_to_collection
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-__all__ = ["InPrecision", "average_gradients", "found_anywhere", "in_first_process"]
+__all__ = ["InPrecision", "average_gradients", "found_anywhere", "in_first_process", "together"]
+
+
+@contextmanager
+def together(fabric: Fabric) -> Iterator[None]:
+    """What several processes do; after it they part. One that ended while another's threads talk would be aborted."""
+    try:
+        yield
+        if fabric.world_size > 1:
+            fabric.barrier()
+    finally:
+        if fabric.world_size > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def in_first_process(fabric: Fabric, action: Callable[[], None]) -> None:
@@ -57,8 +70,8 @@ def average_gradients(fabric: Fabric, learnt: Sequence[Tensor], loss: Tensor) ->
     for value in learnt:
         value.grad = torch.zeros_like(value) if value.grad is None else value.grad
     pieces = [loss.reshape(1), *(value.grad.flatten() for value in learnt)]
-    together = fabric.all_reduce(torch.cat(pieces), reduce_op="mean")
-    loss, *means = together.split([len(piece) for piece in pieces])
+    joined = fabric.all_reduce(torch.cat(pieces), reduce_op="mean")
+    loss, *means = joined.split([len(piece) for piece in pieces])
     for value, mean in zip(learnt, means, strict=True):
         value.grad.copy_(mean.view_as(value))
     return loss[0]
