@@ -164,7 +164,7 @@ def export(
     from vdp_distill.export import export_loss
 
     many = re.fullmatch(r"(\d+)-(\d+)", size)
-    height, width = (None, None) if many else _size(size)
+    height, width = (None, None) if many else _size(size, ", or LOW-HIGH, such as 136-271")
     sides = (int(many[1]), int(many[2])) if many else None
     settings = {"display": display, "encoding": encoding, "pool": pool, "reduction": reduction, "surround_l": surround}
     more = {"display_input": display_input, "tolerance": tolerance}
@@ -194,10 +194,10 @@ def _training_data(data: str | None, images: Path | None):
     return OnlineSets(data.removeprefix("online:"), images)
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str, more: str = "") -> tuple[int, int]:
     found = re.fullmatch(r"(\d+)x(\d+)", text)
     if not found:
-        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256, got {text!r}")
+        raise ValueError(f"--size must be HEIGHTxWIDTH, such as 256x256{more}, got {text!r}")
     return int(found[1]), int(found[2])
 
 

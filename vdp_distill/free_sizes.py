@@ -64,9 +64,9 @@ def any_sides(low: int, high: int) -> range:
     """
     found = octaves(low, high)
     if len(found) > 1:
-        first = found[0] if len(found[0]) >= len(found[1]) else found[1]
+        one = max(found, key=len)
         raise ValueError(
-            f"one program takes shorter sides of one octave, such as {first[0]} to {first[-1]}, got {low} to {high}; "
+            f"one program takes shorter sides of one octave, such as {one[0]} to {one[-1]}, got {low} to {high}; "
             "for more write an archive, whose name ends in .zip"
         )
     return found[0]
@@ -104,7 +104,7 @@ def _tidy(module: GraphModule) -> None:
         elif node.target is torch.sym_sum:
             node.replace_all_uses_with(_added(module, node))
             graph.erase_node(node)
-    if not any(AUTOCAST in str(node.target) for node in graph.nodes):  # which have no result, and an effect
+    if not any(AUTOCAST in str(node.target) for node in graph.nodes):  # its nodes have an effect and no result
         graph.eliminate_dead_code()
     module.recompile()
 
