@@ -169,9 +169,7 @@ def _export_archive(
 ) -> Path:
     """Such a program for each octave, in one file."""
     if sides is None:
-        raise ValueError(
-            "an archive is of images of many sizes: give sides (--size LOW-HIGH), the shorter ones"
-        )
+        raise ValueError("an archive is of images of many sizes: give sides (--size LOW-HIGH), the shorter ones")
     if not program.loss.metric.takes_any_side:
         raise ValueError(
             f"{getattr(program.loss.metric, 'name', 'exact')} takes sides in steps, an octave a .pt2 file; an archive "
