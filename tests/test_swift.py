@@ -11,8 +11,9 @@ from vdp_distill.pyramid import pyramid_height
 from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
 from vdp_distill.surrogates.blocks import at_pixels, in_cells
-from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
-from vdp_distill.surrogates.sight import filtered, lowered
+from vdp_distill.surrogates.curves import StraightCurve, light_polynomial, polynomial_light
+from vdp_distill.surrogates.grey import Curve, receptor_shares
+from vdp_distill.surrogates.sight import kernel_of, lowered, ringed
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
 OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
@@ -36,19 +37,19 @@ def test_filters_are_correlations_at_every_fourth_pixel():
     taps = network.taps - network.taps.mean(dim=(1, 2), keepdim=True)
     # Corner (1, 1) lies between pixels 3 and 4: its window starts at pixel 0.
     expected = F.conv2d(plane, taps[:, None], stride=4)
-    found = filtered(in_cells(plane), network.taps)[..., 1:-1, 1:-1]
+    found = F.conv2d(ringed(in_cells(plane)), kernel_of(taps))[..., 1:-1, 1:-1]
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)  # float64, other order of sums
 
 
 def test_a_level_hands_down_what_is_coarse_and_no_alias_of_what_is_fine():
     column = torch.arange(128, dtype=torch.float64).expand(1, 1, 128, 128)
-    constant = lowered(in_cells(torch.full_like(column, 3.0)))
+    constant = lowered(ringed(in_cells(torch.full_like(column, 3.0))))
     assert constant.shape == (1, 1, 16, 16) and torch.allclose(constant, torch.tensor(3.0).double())
     # A ramp keeps its place: cell k spans pixels 8 k to 8 k + 7, whose middle is 8 k + 3.5.
-    middle = lowered(in_cells(column))[0, 0, 4, 1:-1]
+    middle = lowered(ringed(in_cells(column)))[0, 0, 4, 1:-1]
     assert torch.allclose(middle, 8 * torch.arange(1, 15).double() + 3.5)
     for frequency, left in ((1 / 4.4, 0.02), (1 / 8, 1e-9), (1 / 3.3, 0.02), (1 / 64, 0.9)):
-        found = lowered(in_cells(torch.cos(2 * torch.pi * frequency * column)))[..., 2:-2].abs().max()
+        found = lowered(ringed(in_cells(torch.cos(2 * torch.pi * frequency * column))))[..., 2:-2].abs().max()
         # A mean over eight pixels alone would leave 0.09 of the first.
         assert float(found) < left and (frequency > 1 / 64 or float(found) > 0.88)
 
@@ -76,15 +77,25 @@ def test_a_constant_on_every_level_is_a_constant_map(size, octaves):
     whole = [-(-length // 4) + 1 for length in size]
     eighth = [-(-length // 8) for length in size]
     network = SwiftVision(SwiftConfig())
-    group = network.config.group
-    levels = [torch.ones(1, 4 * group, *whole) / group]
+    levels = [torch.ones(1, 4, *whole)]
     if octaves > 3:
-        quarter = (-(-length // 4) + 1 for length in eighth)
-        levels.append(torch.ones(1, (octaves - 3) * group, *quarter) / group)
+        levels.append(torch.full((1, 1, *(-(-length // 4) + 1 for length in eighth)), octaves - 3.0))
     base = torch.ones(1, 1, *(-(-length // 2 ** (octaves - 3)) for length in eighth))
     found = at_pixels(network.parts(levels, base, octaves), *size)
     expected = torch.tensor([1.0, 1.0, 1.0, 1.0, 1 + max(0, octaves - 3)]).view(1, 5, 1, 1)
     assert torch.allclose(found, expected.expand(1, 5, *size))
+
+
+COUNTED = [(0, 3, [8] * 4), (0, 6, [8] * 4), (1, 4, [8]), (1, 6, [24])]
+
+
+@pytest.mark.parametrize(("number", "octaves", "counted"), COUNTED)
+def test_filters_count_once_in_the_sums_of_a_level(number, octaves, counted):
+    network = SwiftVision(SwiftConfig(orientations=4))
+    found = network.sums(number, network.counted(number, octaves))
+    assert found.sum(dim=0).tolist() == counted and int(found.sum(dim=1).max()) == 1
+    # Those of the high-pass residual are of the first level alone.
+    assert bool(found[:8].any()) == (number == 0)
 
 
 def test_large_images_are_looked_at_to_the_pyramids_end():
@@ -115,6 +126,41 @@ def test_other_curves_are_not_fitted(curve):
 def test_the_polynomial_has_its_own_derivative():
     code = torch.rand(7, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: polynomial_light(x, light_polynomial(OFFICE)), code)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_straight_pieces_are_the_receptors_curve(dtype):
+    matrix = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
+    light = torch.rand(2, 3, 9, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    curve = Curve(receptor_shares(light * torch.tensor([1.0, 300.0]).view(2, 1, 1, 1), matrix), light)
+    straight = StraightCurve(curve, dtype)
+    luminance = torch.logspace(-5.2, 5.2, 5000, dtype=torch.float64).expand(2, 1, 1, -1)
+    expected = curve(luminance, curve.row)
+    error = (straight(luminance.to(dtype), straight.row).double() - expected).abs()
+    within = (luminance < 0.99 * 10**curve.high) & (luminance > 1.02 * 10**curve.low)
+    assert float(error[within].max()) < 0.002 and float(error.max()) < 0.2  # JND, as the class says
+    assert float((expected[0] - expected[1]).abs().max()) > 1  # each image its own curve
+
+
+def test_straight_pieces_have_their_slope_as_derivative():
+    matrix = torch.tensor(display_matrix("ccfl-lcd", 3))[None]
+    curve = Curve(receptor_shares(images()[1] * 100, matrix), matrix)
+    straight = StraightCurve(curve, torch.float64)
+    # Off the ends of the pieces, where the slope jumps.
+    luminance = torch.tensor([1e-7, 0.0101, 0.3007, 7.003, 80.3, 2e6], dtype=torch.float64).view(1, 1, 1, -1)
+    assert torch.autograd.gradcheck(lambda x: straight(x, straight.row), luminance.requires_grad_(), atol=1e-6)
+
+
+def test_cells_of_float32_move_four_pixels_at_a_time_and_their_gradient_too():
+    plane = images(30, 45)[1][:, :1]
+    weight = torch.rand(1, 16, 8, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    cells, gradients = [], []
+    for dtype in (torch.float32, torch.float64):
+        x = plane.to(dtype).requires_grad_()
+        cells.append(in_cells(x))
+        gradients += torch.autograd.grad((cells[-1] * weight.to(dtype)).sum(), x)
+    assert torch.equal(cells[0], cells[1].float())
+    assert torch.allclose(gradients[0].double(), gradients[1], rtol=1e-6)  # sums at the repeated edge, float32
 
 
 def test_codes_outside_continue_as_the_display_does():

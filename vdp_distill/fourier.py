@@ -19,6 +19,9 @@ __all__ = ["unit_frequencies", "unit_frequency", "filter_on_canvas"]
 GROUP_ELEMENTS = 1 << 18
 """Pixels that one thread transforms at a time: what the cache holds."""
 
+SMALL_ELEMENTS = 1 << 17
+"""Of a plane up to which torch's own transforms are faster than threads of SciPy's."""
+
 
 def unit_frequencies(height: int, width: int) -> tuple[Tensor, Tensor]:
     """Frequency in cycles/pixel of the real FFT of the canvas, (2 height, 1) down and (width + 1,) across, float64.
@@ -71,12 +74,16 @@ def _canvas(transfer: Tensor | np.ndarray) -> tuple[int, int]:
 
 
 class _SelfAdjointFilter(torch.autograd.Function):
-    """The filter through SciPy's FFT, which on the CPU vectorises over columns; backward is the filter itself."""
+    """The filter on the processor, of large planes through SciPy's FFT, which vectorises over columns.
+
+    Backward is the filter itself.
+    """
 
     @staticmethod
     def forward(ctx, image: Tensor, transfer: Tensor) -> Tensor:
         ctx.save_for_backward(transfer)
-        return _filter_scipy(image, transfer)
+        is_small = image.shape[-2] * image.shape[-1] <= SMALL_ELEMENTS
+        return _filter_plain(image, transfer) if is_small else _filter_scipy(image, transfer)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:

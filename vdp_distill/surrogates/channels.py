@@ -9,6 +9,7 @@ from vdp_distill.surrogates.lapped import BAND_FREQUENCIES
 
 __all__ = [
     "LEVEL_OCTAVES",
+    "energy_of_rows",
     "excitation",
     "levels_of",
     "log2_ppd",
@@ -61,6 +62,11 @@ def excitation(difference: Tensor) -> Tensor:
     return difference**2 * magnitude * (magnitude + TINY).sqrt()
 
 
-def root_energy(found: Tensor) -> Tensor:
-    """Root energy over the number of places, (N, filters)."""
-    return ((found.square().sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / found[0, 0].numel()
+def energy_of_rows(found: Tensor) -> Tensor:
+    """Sum of squares along every row, (N, filters, h, 1)."""
+    return found.square().permute(0, 2, 3, 1).sum(dim=2).permute(0, 2, 1)[..., None]
+
+
+def root_energy(rows: Tensor, places: int) -> Tensor:
+    """Root energy over the number of places, (N, filters), from :func:`energy_of_rows`."""
+    return ((rows.sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / places

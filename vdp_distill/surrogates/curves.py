@@ -1,9 +1,11 @@
-"""Display curves as polynomials: seven multiplications and additions in place of a power.
+"""Curves that are read in a few operations: of displays as polynomials, of receptors as straight pieces.
 
-The fit weighs every light by what the eye makes of it. Inside 0..1 it departs from the curve by 1.7 % at most, 0.4 % on
-the whole, of light plus the display's black; an error that test and reference share.
+A display's is fitted with seven multiplications and additions in place of a power. The fit weighs every light by what
+the eye makes of it. Inside 0..1 it departs from the curve by 1.7 % at most, 0.4 % on the whole, of light plus the
+display's black; an error that test and reference share.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -11,13 +13,21 @@ import torch
 from torch import Tensor
 
 from vdp_distill.display import Display
+from vdp_distill.surrogates.grey import Curve
+from vdp_distill.tiles import look_up
 
-__all__ = ["light_polynomial", "polynomial_light"]
+__all__ = ["StraightCurve", "light_polynomial", "polynomial_light"]
 
 DEGREE = 7
 NODES = 1025
 LEAST_SHARE = 2e-3
 """Of the peak: darker light is fitted as well as this."""
+
+PIECES_LOG2 = 6
+"""Of the straight pieces in an octave of light: the leading digits of a floating-point number's mantissa say which."""
+
+FORMATS = {torch.float32: (torch.int32, 23, 127), torch.float64: (torch.int64, 52, 1023)}
+"""Of a number: integers of its size, digits of its mantissa, what is added to its exponent (IEEE 754)."""
 
 NAMED = ("PQ", "HLG", "linear")
 """Curves that span too many decades, or mix channels: no polynomial."""
@@ -75,3 +85,42 @@ def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
 
 def _derivative(coefficients: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(power * factor for power, factor in enumerate(coefficients))[1:]
+
+
+class StraightCurve:
+    """Response of all receptors to luminance in straight pieces, 64 an octave, found without a logarithm.
+
+    Parameters
+    ----------
+    curve
+        What it follows, to within 0.002 JND; 0.2 in the pieces that hold its ends.
+    dtype
+        Of the luminance.
+    """
+
+    def __init__(self, curve: Curve, dtype: torch.dtype):
+        self.range = 10**curve.low, 10**curve.high
+        self.first, last = (math.floor(math.log2(light)) for light in self.range)
+        count = (last + 1 - self.first) << PIECES_LOG2
+        node = torch.arange(count + 1, dtype=torch.float64, device=curve.table.device)
+        octave = (node / 2**PIECES_LOG2).floor()
+        light = 2 ** (octave + self.first) * (1 + node / 2**PIECES_LOG2 - octave)
+        value = curve(light.view(1, 1, 1, -1), curve.row)[:, 0, 0]
+        slope = value.diff(dim=1) / light.diff()
+        self.slope, self.offset = slope.to(dtype), (value[:, :-1] - slope * light[:-1]).to(dtype)
+        self.row = torch.arange(value.shape[0], device=light.device, dtype=torch.int32).view(-1, 1, 1, 1) * count
+
+    def __call__(self, luminance: Tensor, row: Tensor) -> Tensor:
+        """Response in JND to luminance in cd/m2, (n, ...), for the images whose rows of the table are given."""
+        luminance = luminance.clamp(*self.range)
+        index = self._piece(luminance.detach()) + row
+        return torch.addcmul(look_up(self.offset, index), look_up(self.slope, index), luminance)
+
+    def _piece(self, luminance: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():  # other runtimes do not look into numbers
+            octave = luminance.log2().floor()
+            piece = (luminance / 2**octave - 1) * 2**PIECES_LOG2
+            return ((octave - self.first) * 2**PIECES_LOG2 + piece.clamp(0, 2**PIECES_LOG2 - 1)).int()
+        integers, digits, bias = FORMATS[luminance.dtype]
+        leading = luminance.view(integers) >> (digits - PIECES_LOG2)
+        return leading.int() - ((self.first + bias) << PIECES_LOG2)

@@ -11,6 +11,7 @@ Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_d
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.blocks import at_corners, at_pixels, grown, shrunk
 from vdp_distill.surrogates.channels import (
     LEVEL_OCTAVES,
+    energy_of_rows,
     excitation,
     log2_ppd,
     mixed,
@@ -38,7 +40,7 @@ from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import FREQUENCIES, starting
-from vdp_distill.surrogates.sight import STEP, Sight, look_at
+from vdp_distill.surrogates.sight import STEP, Sight, kernel_of, look_at
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["SwiftConfig", "SwiftVision"]
@@ -82,6 +84,19 @@ class SwiftConfig:
         return len(FREQUENCIES) * self.group
 
 
+class Level(NamedTuple):
+    """What is seen of the difference between two images at one level."""
+
+    found: Tensor
+    """Contrast at the corners of its blocks, (N, K, h + 1, w + 1): of each group of filters, or of all together."""
+
+    texture: Tensor
+    """Mean of what both images share, of each group of filters, (N, 4, h + 1, w + 1)."""
+
+    energy: Tensor
+    """Root energy of its filters, (N, filters)."""
+
+
 class SwiftVision(VisualSystem):
     """Planes of light to what is seen of their difference.
 
@@ -111,6 +126,8 @@ class SwiftVision(VisualSystem):
             torch.tensor(start, dtype=torch.get_default_dtype()) for start in starting(config.orientations)
         )
         self.taps, self.masking = nn.Parameter(taps), nn.Parameter(masking)
+        groups = torch.eye(len(FREQUENCIES)).repeat_interleave(config.group, dim=0)
+        self.register_buffer("groups", groups, persistent=False)  # (filters, 4)
         count = config.filters + 1  # the last is the base band
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, count))
         self.coarse_gain = nn.Parameter(torch.zeros(len(FREQUENCIES) + 1))  # of larger images than LEVEL_OCTAVES reach
@@ -130,35 +147,56 @@ class SwiftVision(VisualSystem):
 
     def look_at(self, image: Tensor, to_luminance: Callable[[Tensor, Tensor], Tensor], *viewing: Tensor) -> Sight:
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.sight.look_at`."""
-        return look_at(image, to_luminance, viewing, self.taps)
+        return look_at(image, to_luminance, viewing)
 
     def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor) -> Seen:
         """What is seen of the difference between two images."""
         size, octaves = test.size, octaves_of(test.size)
         blocks = ((test.blocks + reference.blocks) / 2).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
         corners, luminance = at_corners(blocks), (test.coarse + reference.coarse) / 2
-        levels, texture = [], None
-        for number, filtered in enumerate(zip(test.levels, reference.levels, strict=True)):
+        levels = []
+        for number, cells in enumerate(zip(test.levels, reference.levels, strict=True)):
             mean = at_corners(shrunk(luminance, BLOCK)) if number else corners
-            level, shared = self.level(*filtered, mean, pixels_per_degree / STEP**number, number, octaves)
-            levels.append(level)
-            texture = shared if texture is None else texture
+            levels.append(self.level(*cells, mean, pixels_per_degree / STEP**number, number, octaves))
             luminance = shrunk(luminance, STEP) if number else luminance
         response, coarse = Pair(test.response, reference.response), Pair(test.coarse, reference.coarse)
         base = self.base(response, coarse, pixels_per_degree, octaves)
-        parts = self.parts(levels, base, octaves)
+        parts = self.parts([level.found for level in levels], base, octaves)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-        contrast = corrected(parts, texture, corners, log2_ppd(pixels_per_degree), weights)
+        contrast = corrected(parts, levels[0].texture, corners, log2_ppd(pixels_per_degree), weights)
         return Seen(at_pixels(contrast, *size), self.quality(levels, base, pixels_per_degree, octaves))
 
     def level(
         self, test: Tensor, reference: Tensor, luminance: Tensor, ppd: Tensor, number: int, octaves: int
-    ) -> tuple[Tensor, Tensor]:
-        """Contrast that every filter sees at every corner of a level's blocks, (N, filters, h + 1, w + 1); texture."""
-        sensitivity = sensitivities(luminance, ppd)
-        found, texture = self.detect(test - reference, reference, sensitivity, ppd, number)
+    ) -> Level:
+        """Look at one level of both images: ringed cells, and luminance at the corners of their blocks."""
+        kernel, weight = kernel_of(self.taps - self.taps.mean(dim=(1, 2), keepdim=True)), self.masking.exp().mT
+        counted = self.counted(number, octaves)
+        sums, mean = self.sums(number, counted).to(weight), self.groups.to(weight) / self.config.group
+
+        def look(test, reference, sensitivity, matrices):
+            mutual = torch.minimum(test.abs(), reference.abs())
+            contrast = self.masked(test - reference, mixed(mutual, weight), sensitivity, matrices, float(STEP**number))
+            return mixed(contrast, sums), mixed(mutual, mean), energy_of_rows(contrast)
+
+        outputs = (F.conv2d(cells, kernel) for cells in (test, reference))
+        matrices = self.matrices(ppd, number)[..., None, None]
+        inputs = *outputs, sensitivities(luminance, ppd), matrices
+        found, texture, squares = in_tiles(look, *inputs, learnt=(weight,))
+        return Level(found, texture, root_energy(squares[:, counted], found[0, 0].numel()))
+
+    def counted(self, number: int, octaves: int) -> slice:
+        """Filters of a level that count: of octaves that the image has; the high-pass residual at the first alone."""
         last = 1 + min(LEVEL_OCTAVES, octaves - number * LEVEL_OCTAVES)
-        return found[:, (number > 0) * self.config.group : last * self.config.group], texture
+        return slice((number > 0) * self.config.group, last * self.config.group)
+
+    def sums(self, number: int, counted: slice) -> Tensor:
+        """Which filters are added up: at the first level those of a group, at others all, (filters, sums)."""
+        if not number:
+            return self.groups
+        sums = torch.zeros_like(self.groups[:, :1])
+        sums[counted] = 1
+        return sums
 
     def gains(self, ppd: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """On the threshold and on masking, of every filter of a level and the base band, (N, filters + 1)."""
@@ -170,30 +208,21 @@ class SwiftVision(VisualSystem):
         gain = LARGEST_GAIN * (gain / LARGEST_GAIN).tanh()
         return (-2 * P * gain).exp(), (Q * gain + self.masking_gain).exp()
 
-    def detect(
-        self, difference: Tensor, reference: Tensor, sensitivity: Tensor, ppd: Tensor, number: int
-    ) -> tuple[Tensor, Tensor]:
-        """Masked difference of the filters' outputs, (N, filters, h + 1, w + 1), and what both images share a group.
-
-        Masking grows with the scale.
-        """
-        groups = torch.eye(len(FREQUENCIES), device=ppd.device, dtype=ppd.dtype)
-        groups = groups.repeat_interleave(self.config.group, dim=1)
-        output, scale = self.output_gain[:-1], float(STEP**number)
+    def matrices(self, ppd: Tensor, number: int) -> Tensor:
+        """From a group's sensitivity to the threshold and to masking of its filters, (N, 2 x 4 x filters)."""
+        output, groups = self.output_gain[:-1], self.groups.mT.to(ppd)
         floor, lift = (gain[:, None, :-1] * groups for gain in self.gains(ppd, number))
         # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
-        matrices = torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1)
-        weight, mean = self.masking.exp().mT, groups.mT / self.config.group
+        return torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1).flatten(1)
 
-        def compare(difference, reference, sensitivity, matrices):
-            floor, lift = matrices.view(-1, 2, 1, *groups.shape).unbind(1)
-            mutual = torch.minimum(reference.abs(), (reference + difference).abs())
-            masked = power(mixed(mutual, weight), Q) * mixed(power(sensitivity, Q) * scale, lift)
-            threshold = mixed(power(sensitivity, -2 * P), floor)
-            return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt(), mixed(mutual, mean)
-
-        whole = matrices.flatten(1)[..., None, None]
-        return in_tiles(compare, difference, reference, sensitivity, whole, learnt=(weight,))
+    def masked(
+        self, difference: Tensor, masking: Tensor, sensitivity: Tensor, matrices: Tensor, scale: float
+    ) -> Tensor:
+        """Contrast of a difference under masking, which grows with the scale, (N, filters, h, w)."""
+        floor, lift = matrices.view(-1, 2, 1, len(FREQUENCIES), self.config.filters).unbind(1)
+        masked = power(masking, Q) * mixed(power(sensitivity, Q) * scale, lift)
+        threshold = mixed(power(sensitivity, -2 * P), floor)
+        return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt()
 
     def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int) -> Tensor:
         """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
@@ -217,17 +246,17 @@ class SwiftVision(VisualSystem):
         rows, columns = finest.shape[-2:]
         blocks = F.interpolate(base, scale_factor=2.0**octaves / BLOCK, mode="bilinear", align_corners=False)
         rest = at_corners(blocks[..., : rows - 1, : columns - 1])
-        for number, level in enumerate(coarser, 1):
-            rest = rest + grown(level.sum(dim=1, keepdim=True), STEP**number, rows, columns)
-        groups = torch.eye(len(FREQUENCIES), device=finest.device, dtype=finest.dtype)
-        return torch.cat([mixed(finest, groups.repeat_interleave(self.config.group, dim=0)), rest], dim=1)
+        for number, found in enumerate(coarser, 1):
+            rest = rest + grown(found, STEP**number, rows, columns)
+        return torch.cat([finest, rest], dim=1)
 
-    def quality(self, levels: list[Tensor], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
+    def quality(self, levels: list[Level], base: Tensor, ppd: Tensor, octaves: int) -> Tensor:
         """The quality correlate Q from the root energy of every octave's filters."""
         group, gain, share = self.config.group, self.energy_gain.exp(), self.quality_gain.exp()
-        bands = [*(root_energy(levels[0]) * gain[:-1]).split(group, 1)]
+        bands = [*(levels[0].energy * gain[:-1]).split(group, 1)]
         for level in levels[1:]:
-            bands += (root_energy(level) * gain[group : group + level.shape[1]]).split(group, 1)
+            bands += (level.energy * gain[group : group + level.energy.shape[1]]).split(group, 1)
+        energy = root_energy(energy_of_rows(base), base[0, 0].numel())
         shares = torch.cat([share[:1], share[1:-1].repeat(len(levels))[:octaves], 2 * share[-1:]]) / 2
         weights = detection.quality_weights(band_frequencies(ppd, octaves + 2))
-        return detection.quality([*bands, root_energy(base) * gain[-1:]], weights * shares)
+        return detection.quality([*bands, energy * gain[-1:]], weights * shares)
