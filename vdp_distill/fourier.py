@@ -82,8 +82,9 @@ class _SelfAdjointFilter(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image: Tensor, transfer: Tensor) -> Tensor:
         ctx.save_for_backward(transfer)
-        is_small = image.shape[-2] * image.shape[-1] <= SMALL_ELEMENTS
-        return _filter_plain(image, transfer) if is_small else _filter_scipy(image, transfer)
+        if image.shape[-2] * image.shape[-1] > SMALL_ELEMENTS:
+            return _filter_scipy(image, transfer)
+        return _filter_plain(image, transfer).clone(memory_format=torch.contiguous_format)  # no view of the canvas
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:

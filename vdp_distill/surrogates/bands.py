@@ -15,6 +15,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.surrogates.finest import Blocks, as_blocks, compared
+from vdp_distill.surrogates.means import halved
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "of_one_side", "starting_taps", "to_size"]
@@ -124,14 +125,6 @@ def to_size(plane: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
     for _ in range(octaves):
         plane = halved(plane)
     return plane if octaves >= 0 else F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-def halved(plane: Tensor) -> Tensor:
-    """Means of 2 x 2 pixels; at an odd edge, of what there is."""
-    if not torch.compiler.is_compiling():
-        return F.avg_pool2d(plane, 2, ceil_mode=True, count_include_pad=False)
-    rows, columns = (2 * -(-length // 2) - length for length in plane.shape[-2:])  # a size that a tracer can follow
-    return F.avg_pool2d(F.pad(plane, (0, columns, 0, rows), mode="replicate"), 2)
 
 
 def masked_difference(

@@ -17,6 +17,7 @@ from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.curves import StraightCurve
+from vdp_distill.surrogates.means import means, shrunk
 from vdp_distill.tiles import in_tiles
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "of_four",
     "on_retina",
     "sharp_taps",
-    "shrunk",
     "whole_blocks",
 ]
 
@@ -63,7 +63,7 @@ def on_retina(plane: Tensor, size: tuple[int, int], surround: Tensor, pixels_per
 
     A ring of the surround is filtered along: at the frame, pixels lie between an inner block and an outer one.
     """
-    blocks = F.avg_pool2d(plane, BLOCK)
+    blocks = means(plane, BLOCK)
     pairs = shrunk(blocks, 2) - surround
     ringed = F.pad(_without_surround(plane, pairs, size, surround), (1, 1, 1, 1))
     unit = unit_frequency(*ringed.shape[-2:]).to(ringed)
@@ -81,7 +81,7 @@ def _without_surround(plane: Tensor, pairs: Tensor, size: tuple[int, int], surro
     if not rows and not columns:
         return pairs
     inside = plane[..., : size[0], : size[1]] - surround
-    return F.avg_pool2d(F.pad(inside, (0, columns, 0, rows)), 2 * BLOCK)
+    return means(F.pad(inside, (0, columns, 0, rows)), 2 * BLOCK)
 
 
 def in_response(
@@ -198,11 +198,6 @@ def of_four(plane: Tensor) -> Tensor:
     """Means where four places of a plane meet, (N, 1, h - 1, w - 1); three times as fast as pooling them."""
     rows = plane[..., 1:, :] + plane[..., :-1, :]
     return (rows[..., 1:] + rows[..., :-1]) / 4
-
-
-def shrunk(plane: Tensor, step: int) -> Tensor:
-    """Means of squares of so many places; one over the edge counts what it holds."""
-    return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
 
 
 def at_pixels(corners: Tensor, height: int, width: int) -> Tensor:

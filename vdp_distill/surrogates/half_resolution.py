@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
 from vdp_distill.pyramid import cropped
+from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["fitted_taps", "made_once", "scatter_half", "taps_at"]
@@ -37,10 +38,8 @@ def scatter_half(light: Tensor, pixels_per_degree: Tensor, table: Tensor) -> Ten
     """
     height, width = light.shape[-2:]
     missing = 0, 2 * -(-width // 2) - width, 0, 2 * -(-height // 2) - height
-    if torch.compiler.is_compiling() or any(missing):  # padding with nothing would copy all
-        low = F.avg_pool2d(F.pad(light, missing), 2)
-    else:
-        low = F.avg_pool2d(light, 2)
+    is_padded = torch.compiler.is_compiling() or any(missing)  # padding with nothing would copy all
+    low = means(F.pad(light, missing) if is_padded else light, 2)
     taps = taps_at(pixels_per_degree, table.to(pixels_per_degree.dtype))
     transfer = made_once(_Rest(table), pixels_per_degree, *low.shape[-2:])
     low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)

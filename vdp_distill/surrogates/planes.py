@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill import adaptation, receptors
+from vdp_distill import adaptation, csf, receptors
 from vdp_distill.fourier import filter_on_canvas
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
@@ -20,6 +20,7 @@ from vdp_distill.pyramid import BLOCK, cropped
 from vdp_distill.surrogates.blocks import from_rows, in_rows, whole_blocks
 from vdp_distill.surrogates.grey import PEAK_SENSITIVITY, Curve, Shares, mix, response_shares, transfer
 from vdp_distill.surrogates.half_resolution import made_once
+from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Planes", "colour_response", "light_planes"]
@@ -27,6 +28,10 @@ __all__ = ["Planes", "colour_response", "light_planes"]
 
 MARGIN = 16
 """Means of 4 x 4 pixels on the canvas beyond the image: wide glare, which runs over it, is the plane's own affair."""
+
+
+NODES = 1024
+"""Of log10 luminance at which the rods' share is found, between which it is taken as linear."""
 
 
 class Planes(NamedTuple):
@@ -60,7 +65,7 @@ def light_planes(
 
     def light_of(rows):
         light = to_light(from_rows(rows))
-        return light, [F.avg_pool2d(light, BLOCK)] if keep_colours else []
+        return light, [means(light, BLOCK)] if keep_colours else []
 
     def see_both(rows, *weights):
         light, colours = light_of(rows)
@@ -84,9 +89,11 @@ def light_planes(
 def _share_of_rods(cones: Tensor, shares: Shares) -> Tensor:
     """What the rods' plane counts at the lightness of the cones' plane; both in rows of blocks."""
     with torch.no_grad():
-        lightness = F.avg_pool2d(from_rows(cones), BLOCK).permute(0, 2, 3, 1) * shares.receptors[:, None, None]
-        share = response_shares(lightness.clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0]))[..., 2]
-        return in_rows(F.interpolate(share[:, None], scale_factor=BLOCK, mode="bilinear"))
+        nodes = torch.logspace(*DEFAULT_PARAMETERS.lut_log10_range, NODES, dtype=cones.dtype, device=cones.device)
+        table = response_shares(nodes[:, None] * shares.receptors[:, None])[..., 2]
+        lightness = means(from_rows(cones), BLOCK).clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0])
+        share = csf.band_sensitivity(lightness.log10(), table[:, None, None])  # linear between nodes of any table
+        return in_rows(F.interpolate(share, scale_factor=BLOCK, mode="bilinear"))
 
 
 def colour_response(
@@ -110,7 +117,7 @@ def colour_response(
     blur = made_once(transfer, pixels_per_degree / BLOCK, *canvas)
 
     def missing(plane: Tensor, colours: Tensor) -> Tensor:
-        light = torch.cat([colours, F.avg_pool2d(whole_blocks(plane), BLOCK)], dim=1)
+        light = torch.cat([colours, means(whole_blocks(plane), BLOCK)], dim=1)
         light = (filter_on_canvas(light - around, blur) + around).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
         seen = receptors.photoreceptors(light[:, :-1], shares.matrix)
         response, _ = adaptation.luminance_masking(seen, anchor, tables)

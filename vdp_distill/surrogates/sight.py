@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import in_cells, in_response, of_four, on_retina, shrunk, whole_blocks
+from vdp_distill.surrogates.blocks import in_cells, in_response, of_four, on_retina, whole_blocks
 from vdp_distill.surrogates.channels import levels_of
 from vdp_distill.surrogates.curves import StraightCurve
+from vdp_distill.surrogates.means import shrunk
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["STEP", "Sight", "kernel_of", "look_at", "lowered", "ringed"]

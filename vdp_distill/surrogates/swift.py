@@ -25,7 +25,7 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, band_frequencies
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import at_corners, at_pixels, grown, shrunk
+from vdp_distill.surrogates.blocks import at_corners, at_pixels, grown
 from vdp_distill.surrogates.channels import (
     LEVEL_OCTAVES,
     energy_of_rows,
@@ -40,6 +40,7 @@ from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import FREQUENCIES, starting
+from vdp_distill.surrogates.means import shrunk
 from vdp_distill.surrogates.sight import STEP, Sight, kernel_of, look_at
 from vdp_distill.tiles import in_tiles
 
