@@ -118,3 +118,16 @@ def test_at_half_resolution_light_that_ends_at_the_frame_has_no_bright_edge():
     step = (full.test - full.reference).amax()
     # A mirrored frame was 0.09 to 0.14 of the step off, a line that the fast model took for the difference.
     assert wrong.abs().max() < 0.04 * step
+
+
+def test_rods_count_as_much_as_they_respond_at_the_lightness_of_the_place():
+    luminance = torch.logspace(-4.9, 4.9, 99, dtype=torch.float64)
+    coloured = luminance.view(-1, 1, 1, 1) * torch.tensor([2.0, 1.0, 0.2], dtype=torch.float64).view(1, 3, 1, 1)
+    lights = Pair(*(coloured.expand(-1, -1, 8, 8).clone() for _ in range(2)))
+    shares = grey.receptor_shares(lights.reference, MATRIX)
+    plane = light_planes(lights, shares).plane.reference[..., 0, 0]
+    cones, rods = (grey.mix(coloured, weight[:, :, None, None])[..., 0, 0] for weight in (shares.cones, shares.rods))
+    share = grey.response_shares(cones * shares.receptors)[:, 2:]
+    # A table is read, straight between 1024 nodes over ten decades.
+    assert torch.allclose(plane, torch.lerp(cones, rods, share), rtol=1e-4)
+    assert float(share.max() - share.min()) > 0.9 and not torch.allclose(rods, cones, rtol=0.1)

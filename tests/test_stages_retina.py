@@ -30,6 +30,14 @@ def test_the_eyes_mtf_loses_nothing_to_its_least_exponent():
     assert torch.equal(optics.eye_mtf(frequency), plain)
 
 
+@pytest.fixture(params=["torch's transforms", "SciPy's"])
+def transforms(request, monkeypatch):
+    """Small planes and large ones take other ways."""
+    if request.param == "SciPy's":
+        monkeypatch.setattr(fourier, "SMALL_ELEMENTS", 0)
+
+
+@pytest.mark.usefixtures("transforms")
 @pytest.mark.parametrize("size", [(24, 33), (31, 20)])
 def test_canvas_filter_equals_the_plain_one(generator, size):
     image = randn(generator, 3, 2, *size)
@@ -43,6 +51,17 @@ def test_canvas_filter_equals_the_plain_one(generator, size):
     assert torch.allclose(fourier.filter_on_canvas(image, per_image.requires_grad_()), plain, atol=1e-13)
 
 
+@pytest.mark.usefixtures("transforms")
+def test_a_filtered_image_is_its_own_memory_and_its_gradient_is_filtered(generator):
+    image = randn(generator, 2, 1, 12, 9).requires_grad_()
+    transfer = optics.eye_mtf(20 * fourier.unit_frequency(12, 9))[None, None]
+    filtered = fourier.filter_on_canvas(image, transfer).mul_(2)  # a view of the canvas would refuse it
+    weight = randn(generator, 2, 1, 12, 9)
+    (gradient,) = torch.autograd.grad((filtered * weight).sum(), image)
+    assert torch.allclose(gradient, 2 * oracles.filter_on_canvas(weight, transfer), atol=1e-13)
+
+
+@pytest.mark.usefixtures("transforms")
 def test_an_image_need_not_be_half_its_canvas(generator):
     image = randn(generator, 2, 1, 24, 33)
     transfer = optics.eye_mtf(20 * fourier.unit_frequency(20, 31))[None, None]
@@ -55,6 +74,7 @@ def test_an_image_need_not_be_half_its_canvas(generator):
 
 def test_canvas_filter_in_parts_of_planes_equals_the_plain_one(generator, monkeypatch):
     monkeypatch.setattr(fourier, "GROUP_ELEMENTS", 500)
+    monkeypatch.setattr(fourier, "SMALL_ELEMENTS", 0)
     image = randn(generator, 1, 3, 40, 37)
     transfer = optics.eye_mtf(20 * fourier.unit_frequency(40, 37))
     filtered = fourier.filter_on_canvas(image, transfer[None, None])

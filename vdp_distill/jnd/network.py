@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vdp_distill.difference_features import ContrastFeature, ScaleFeatures
+from vdp_distill.surrogates.means import shrunk
 
 __all__ = [
     "DISTANCES",
@@ -242,4 +242,4 @@ class DifferenceNetwork(nn.Module):
 
 
 def _halved(image: Tensor, times: int) -> Tensor:
-    return F.avg_pool2d(image, 2**times, ceil_mode=True, count_include_pad=False) if times else image
+    return shrunk(image, 2**times) if times else image

@@ -10,39 +10,44 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill import csf, sp3_filters
+from vdp_distill import csf, masking, sp3_filters
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
-from vdp_distill.surrogates.finest import Blocks, as_blocks, compared
 from vdp_distill.surrogates.means import halved
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Band", "masked_difference", "masking_signal", "mean_luminance", "of_one_side", "starting_taps", "to_size"]
-
-BAND_SIDE = 9
-"""Of the filters of a level's bands, but for the first."""
+__all__ = [
+    "Band",
+    "masked_difference",
+    "masking_signal",
+    "mean_luminance",
+    "mutual_contrast",
+    "starting_taps",
+    "to_size",
+]
 
 TINY = 1e-12
 """Keeps the derivative of a square root finite at 0."""
 
 
 class Band(NamedTuple):
-    """A band of the pair: the difference where it counts, and both where masking is computed."""
+    """A band of the pair."""
 
-    difference: Tensor | Blocks
-    coarse: Tensor
+    difference: Tensor
+    """Test less reference, (N, O, h, w)."""
+
     reference: Tensor
     level: int
     """Of the pyramid: octaves that the band's size is below the image's."""
 
     is_reduced: bool = False
-    """Whether masking is computed at every second pixel."""
+    """Whether what masks is raised to its power at every second pixel alone."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the difference."""
-        return self.difference.size if isinstance(self.difference, Blocks) else self.difference.shape[-2:]
+        """Height and width."""
+        return self.difference.shape[-2:]
 
     @property
     def masked_at(self) -> int:
@@ -50,43 +55,23 @@ class Band(NamedTuple):
         return self.level + self.is_reduced
 
 
-def starting_taps(side: int) -> dict[str, np.ndarray]:
-    """The metric's filters, those of the first level joined with the pass before it, cut to their sides.
+def starting_taps() -> dict[str, np.ndarray]:
+    """The metric's filters: high-pass and low-pass of the image, bands of a level, and what is left to the next.
 
-    The names are the parameters' of a small cortex; those of the way back, to the map, end in ``_back``.
+    Those of the first level and of later ones are learnt apart. The names are the parameters' of a small cortex; those
+    of the way back, to the map, end in ``_back``.
     """
-    oriented, turned = sp3_filters.ORIENTED, sp3_filters.ORIENTED[..., ::-1, ::-1]
-    before, decimating = sp3_filters.LOW_PASS, sp3_filters.LOW_PASS_DECIMATING
-    low = _cut(_joined(before, decimating), side), _cut(decimating, side)
-
-    def taps(bands: np.ndarray, end: str) -> dict[str, np.ndarray]:
-        first = [sp3_filters.HIGH_PASS, *(_joined(before, band) for band in bands)]
-        cut = np.stack([_cut(own, side) for own in first]), np.stack([_cut(own, BAND_SIDE) for own in bands])
-        named = zip(("first_taps", "later_taps", "first_low_taps", "later_low_taps"), (*cut, *low), strict=True)
-        return {name + end: values for name, values in named}
-
-    return taps(oriented, "") | taps(turned, "_back")
+    high, low, oriented = sp3_filters.HIGH_PASS, sp3_filters.LOW_PASS, sp3_filters.ORIENTED
+    there = {"pass_taps": np.stack([high, np.pad(low, (len(high) - len(low)) // 2)])}
+    there |= {"first_taps": oriented, "later_taps": oriented}
+    there |= dict.fromkeys(("first_low_taps", "later_low_taps"), sp3_filters.LOW_PASS_DECIMATING)
+    return there | {f"{name}_back": taps[..., ::-1, ::-1].copy() for name, taps in there.items()}
 
 
-def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One filter that does what two do after one another; SciPy's would take a second and a half to import."""
-    height, width = second.shape
-    taps = np.zeros(np.add(first.shape, second.shape) - 1)
-    for (row, column), tap in np.ndenumerate(first):
-        taps[row : row + height, column : column + width] += tap * second
-    return taps
-
-
-def _cut(taps: np.ndarray, side: int) -> np.ndarray:
-    """The middle of a filter, or all of it in a frame of zeros."""
-    margin = (len(taps) - side) // 2
-    return np.pad(taps, -margin) if margin < 0 else taps[margin : margin + side, margin : margin + side]
-
-
-def of_one_side(*filters: Tensor) -> list[Tensor]:
-    """Filters, (O, 1, k, k) each, framed with zeros to the largest side."""
-    side = max(taps.shape[-1] for taps in filters)
-    return [F.pad(taps, ((side - taps.shape[-1]) // 2,) * 4) for taps in filters]
+def mutual_contrast(band: Band) -> Tensor:
+    """:func:`vdp_distill.masking.mutual_contrast`; of a reduced band, at every second pixel of each axis."""
+    shared = masking.mutual_contrast(band.difference, band.reference)
+    return shared[..., ::2, ::2] if band.is_reduced else shared
 
 
 def masking_signal(own: Tensor, lent: list[Tensor], gains: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -129,17 +114,17 @@ def to_size(plane: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
 
 def masked_difference(
     band: Band, plane: Tensor, table: Tensor | None, signal: Tensor, number: int, output: Tensor
-) -> Tensor | Blocks:
-    """Difference of a band in units of its masked threshold.
+) -> Tensor:
+    """Difference of a band in units of its masked threshold, (N, O, h, w).
 
     Parameters
     ----------
     plane
-        log10 of luminance at the difference's size, (N, 1, H, W); without a table, sensitivity itself.
+        log10 of luminance at the band's size, (N, 1, h, w); without a table, sensitivity itself.
     table
         The band's sensitivity, :func:`vdp_distill.csf.csf_tables`.
     signal
-        :func:`masking_signal`, at the difference's size or at every second pixel.
+        :func:`masking_signal`, at the band's size or at every second pixel.
     number
         Of the band, whose gain is 2^number.
     output
@@ -147,22 +132,15 @@ def masked_difference(
     """
     p, q, gain = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q, 2.0**number
 
-    def scales(plane, *table):
-        sensitivity = csf.band_sensitivity(plane, *table) if table else plane
-        scale = gain**p / output * power(sensitivity / gain, q)
-        return scale, gain ** (2 * p - 2) / output**2 * power(sensitivity, -2 * p)
-
     def compare(difference, plane, signal, *table):
-        scale, threshold = scales(plane, *table)
-        masked = scale * signal
+        sensitivity = csf.band_sensitivity(plane, *table) if table else plane
+        threshold = gain ** (2 * p - 2) / output**2 * power(sensitivity, -2 * p)
+        masked = gain**p / output * power(sensitivity / gain, q) * signal
         excitation = difference**3 * (difference.abs() + TINY).sqrt()
         return excitation * torch.addcmul(threshold, masked, masked).rsqrt()
 
-    if isinstance(band.difference, Blocks):
-        return compared(band.difference, signal, *in_tiles(scales, as_blocks(plane), table))
-
-    height, width = band.difference.shape[-2:]
     if band.is_reduced:
+        height, width = band.size
         whole = [2 * length - 1 for length in signal.shape[-2:]]
         signal = F.interpolate(signal, size=whole, mode="bilinear", align_corners=True)
         signal = F.pad(signal, (0, width - whole[1], 0, height - whole[0]), mode="replicate")

@@ -1,9 +1,9 @@
 """A smaller visual cortex: the metric's pyramid, sensitivity, masking and detection at a fraction of their cost.
 
 The structure is the metric's own (:func:`vdp_distill.pipeline.cortex`); what is spared is arithmetic. In the finest
-levels the filters are short, and what masks is computed at every second pixel of each axis. Filters and gains start as
-the metric's and are then trained against its answers, so that they make good for what is left out. Sources: Mantiuk et
-al. 2011, section 5; Simoncelli and Freeman 1995.
+levels the powers of what masks are computed at every second pixel of each axis. Filters and gains start as the metric's
+and are then trained against its answers, so that they make good for what is left out.
+Sources: Mantiuk et al. 2011, section 5; Simoncelli and Freeman 1995.
 """
 
 import math
@@ -13,31 +13,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import csf, detection, masking
+from vdp_distill import csf, detection
 from vdp_distill.fourier import unit_frequency
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.polyphase import correlate, correlate_blocks, correlate_zero_stuffed, planes_of
+from vdp_distill.polyphase import correlate, correlate_zero_stuffed
 from vdp_distill.pyramid import band_frequencies, pyramid_height, pyramid_sizes
-from vdp_distill.surrogates import finest
 from vdp_distill.surrogates.bands import (
     Band,
     masked_difference,
     masking_signal,
     mean_luminance,
-    of_one_side,
+    mutual_contrast,
     starting_taps,
     to_size,
 )
-from vdp_distill.surrogates.finest import Blocks
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["CortexConfig", "SmallCortex", "Seen"]
 
 CLASSES = 6
 """Bands with gains of their own: high-pass, the three finest levels, coarser ones, base band."""
-
-FILTER_SIDES = (9, 13, 17)
 
 REFERENCE_PPD = 45.0
 
@@ -60,25 +56,19 @@ class CortexConfig:
     kind
         ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
     reduced_levels
-        In how many levels, from the finest, masking is computed at every second pixel of each axis. 0: the metric's own
-        cortex, in which nothing is spared or learnt.
+        In how many levels, from the finest, what masks is raised to its power at every second pixel of each axis. 0:
+        the metric's own cortex, in which nothing is spared or learnt.
     scatter_every
         1: light scatter at full resolution; 2: the wide part of it at half, with learnt taps for the rest.
-    filter_side
-        Of the filters of the first level and between levels, in pixels: 9, 13, or 17, which cuts almost nothing of the
-        metric's. What is cut off, training must make good.
     """
 
     kind: str = "cortex"
     reduced_levels: int = 1
     scatter_every: int = 2
-    filter_side: int = 9
 
     def __post_init__(self):
         if self.reduced_levels < 0:
             raise ValueError(f"network: reduced_levels must be at least 0, got {self.reduced_levels}")
-        if self.filter_side not in FILTER_SIDES:
-            raise ValueError(f"network: filter_side must be one of {FILTER_SIDES}, got {self.filter_side}")
         if self.scatter_every not in (1, 2):
             raise ValueError(f"network: scatter_every must be 1 or 2, got {self.scatter_every}")
         if not self.reduced_levels and self.scatter_every == 1:
@@ -116,7 +106,7 @@ class SmallCortex(nn.Module):
     def __init__(self, config: CortexConfig):
         super().__init__()
         self.config = config
-        for name, taps in starting_taps(config.filter_side).items():
+        for name, taps in starting_taps().items():
             self.register_parameter(name, nn.Parameter(torch.tensor(taps, dtype=torch.get_default_dtype())))
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, CLASSES))
         self.masking_gain = nn.Parameter(torch.zeros(3, CLASSES))
@@ -145,42 +135,24 @@ class SmallCortex(nn.Module):
 
     def analyse(self, achromatic: Pair) -> list[Band]:
         """Bands of every level, the high-pass one before the finest level's own; last, the low-pass rest."""
-        difference, reference, bands = achromatic.test - achromatic.reference, achromatic.reference, []
-        batch = reference.shape[0]
-        for level in range(pyramid_height(*reference.shape[-2:])):
-            if level < self.config.reduced_levels:
-                found, difference, reference = self._reduced(difference, reference, level)
-                bands += found
-            else:
-                both, low = self._filtered(torch.cat([difference, reference]), level)
-                bands.append(Band(both[:batch], both[:batch], both[batch:], level))
-                difference, reference = low[:batch], low[batch:]
-        return [*bands, Band(difference, difference, reference, level + 1)]
+        pair = torch.cat([achromatic.test - achromatic.reference, achromatic.reference])
+        levels = pyramid_height(*pair.shape[-2:])
+        high, pair = correlate(pair, self._pass()).split(1, dim=1)
+        bands = [Band(*high.chunk(2), 0, self.config.reduced_levels > 0)]
+        for level in range(levels):
+            found, pair = self._filtered(pair, level)
+            bands.append(Band(*found.chunk(2), level, level < self.config.reduced_levels))
+        return [*bands, Band(*pair.chunk(2), levels)]
 
-    def _reduced(self, difference: Tensor, reference: Tensor, level: int) -> tuple[list[Band], Tensor, Tensor]:
-        """A level whose masking is found at every second pixel, and what it leaves to the next of both.
-
-        The finest level has a high-pass band before its own.
-        """
-        taps, low_taps = self._taps(level)
-        cuts = [slice(0, 1), slice(1, None)] if level == 0 else [slice(None)]
-        halves = correlate(reference, torch.cat(of_one_side(taps, low_taps)), keep_every=2)
-        if level == 0 and finest.fits(low_taps, self._taps(level, "_back")[0]):
-            signals, low = finest.filtered(difference, [taps[cut] for cut in cuts], low_taps)
-            coarse = [*map(finest.every_second, signals)]
-        else:
-            signal, low = self._filtered(difference, level)
-            signals, coarse = [signal[:, cut] for cut in cuts], [signal[:, cut, ::2, ::2] for cut in cuts]
-        masker = halves[:, :-1]
-        parts = zip(signals, coarse, (masker[:, cut] for cut in cuts), strict=True)
-        bands = [Band(*own, level, is_reduced=True) for own in parts]
-        return bands, low, halves[:, -1:]
+    def _pass(self, end: str = "") -> Tensor:
+        """Filters of what is too fine for a level, and of what is left to all, (2, 1, k, k)."""
+        high, low = getattr(self, f"pass_taps{end}")
+        return torch.stack([high, low / low.sum()])[:, None]
 
     def _filtered(self, image: Tensor, level: int) -> tuple[Tensor, Tensor]:
         """Bands of a level at every pixel, and what is left to the next."""
-        taps, low_taps = of_one_side(*self._taps(level))
-        found, low = correlate_blocks(image, [(taps, 1), (low_taps, 2)])
-        return planes_of(found, image.shape[-2:]), planes_of(low, image.shape[-2:], 2)
+        taps, low_taps = self._taps(level)
+        return correlate(image, taps), correlate(image, low_taps, keep_every=2)
 
     def _taps(self, level: int, end: str = "") -> tuple[Tensor, Tensor]:
         """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k).
@@ -202,13 +174,13 @@ class SmallCortex(nn.Module):
         canvas = unit_frequency(*both.shape[-2:]).to(both)
         filtered = csf.baseband(both, padding, mean_luminance, frequency, canvas)
         difference = filtered[:batch] - filtered[batch:]
-        return Band(difference, difference, filtered[batch:], band.level)
+        return Band(difference, filtered[batch:], band.level)
 
     def compare(
         self, bands: list[Band], luminance: Pair, frequencies: Tensor, pixels_per_degree: Tensor
-    ) -> list[Tensor | Blocks]:
+    ) -> list[Tensor]:
         """Masked difference of every band."""
-        mutual = [masking.mutual_contrast(band.coarse, band.reference) for band in bands]
+        mutual = [mutual_contrast(band) for band in bands]
         log10_luminance = mean_luminance(luminance)
         tables = csf.csf_tables(frequencies)
         octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
@@ -243,11 +215,8 @@ class SmallCortex(nn.Module):
         energies = []
         for number, (response, full_size) in enumerate(zip(responses, pyramid_sizes(*size), strict=True)):
             kind = CLASSES - 1 if number + 1 == len(responses) else min(number, CLASSES - 2)
-            if isinstance(response, Blocks):
-                rows = in_tiles(finest.row_energy, finest.inner(response), finest.as_blocks(changed))
-            else:
-                changed = to_size(changed, int(number > 1), response.shape[-2:])
-                rows = in_tiles(detection.row_energy, response, changed)
+            changed = to_size(changed, int(number > 1), response.shape[-2:])
+            rows = in_tiles(detection.row_energy, response, changed)
             pixels = math.prod(full_size)
             shared = self.energy_gain[kind].exp()
             energies.append(detection.band_energy(rows, pixels) * shared)
@@ -259,8 +228,5 @@ class SmallCortex(nn.Module):
         for level, (own, side) in reversed([*enumerate(zip(levels, pyramid_sizes(*size)[1:], strict=False))]):
             taps, low_taps = self._taps(level, "_back")
             taps, low = taps.transpose(0, 1), correlate_zero_stuffed(low, low_taps, *side)
-            if isinstance(own, Blocks):
-                low = low + finest.image_of([high, own], [taps[:, :1], taps[:, 1:]])
-            else:
-                low = low + correlate(own if level else torch.cat([high, own], dim=1), taps)
-        return low
+            low = low + correlate(own, taps)
+        return correlate(torch.cat([high, low], dim=1), self._pass("_back").transpose(0, 1))
