@@ -10,7 +10,8 @@ ABOUT = {
     "on means of 2 x 2 pixels, and a correction for colours far from the image's mean, found in means of 4 x 4 pixels. "
     "The cortex is the metric's own: only the taps are learnt.",
     "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
-    "metric's structure with filters of 9 x 9 taps; in its finest level, what masks is found at every second pixel.",
+    "metric's structure; in its finest level, what masks is found at every pixel, but raised to its power at every "
+    "second of each axis. Filters and gains are learnt.",
     "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
     "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
     "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "

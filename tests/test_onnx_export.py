@@ -65,3 +65,22 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"vdp_distill\[onnx\]"):
         export_loss("vdp-fast-v1", tmp_path / "loss.onnx", height=32, width=32, encoding="luminance")
+
+
+@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-swift-v1"])
+def test_one_model_takes_every_size_of_an_octave(model, tmp_path):
+    path = export_loss(model, tmp_path / "loss.onnx", sides=(34, 67), encoding="sRGB-display")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    loss = VDPLoss(model, encoding="sRGB-display", pixels_per_degree=30, reduction="none")
+    generator, degree = torch.Generator().manual_seed(7), torch.tensor([30.0, 60.0])
+    # Sizes of every remainder by 16 in one axis or the other; none of them was traced or compared before.
+    for size in ((36, 90), (43, 61), (50, 47), (67, 38), (49, 133), (200, 56)):
+        reference = 0.1 + 0.8 * torch.rand(2, 3, *size, generator=generator)
+        test = reference + 0.02 * torch.randn(reference.shape, generator=generator)
+        inputs = {"test": test.numpy(), "reference": reference.numpy(), "pixels_per_degree": degree.numpy()}
+        found = torch.from_numpy(session.run(None, inputs)[0])
+        assert torch.allclose(found, loss(test, reference, pixels_per_degree=degree).detach(), rtol=1e-3)  # as above
+    for size in ((33, 60), (70, 68)):  # of other octaves: other numbers of levels
+        picture = torch.rand(1, 3, *size, generator=generator).numpy()
+        inputs = {"test": picture, "reference": picture, "pixels_per_degree": degree[:1].numpy()}
+        assert session.run(None, inputs)[0].tolist() != [0.0]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.export_checks import sample
+from vdp_distill.export_checks import sample, unseen_sizes
 from vdp_distill.export_files import record_of, save_checked, stated, whole_constants
 from vdp_distill.exported import ARCHIVE_RECORD, FORMAT, load_exported
 from vdp_distill.free_sizes import LARGEST_BATCH, LARGEST_SIDE, any_sides, octaves, trace
@@ -31,7 +31,7 @@ from vdp_distill.pyramid import pyramid_height
 __all__ = ["export_loss", "free_sides", "load_exported"]
 
 DEFLATED = zipfile.ZIP_DEFLATED
-ONE_SIZE = "an ONNX model takes images of one size; give one height and width, or write a .pt2 file or a .zip archive"
+ONE_SIZE = "of {model} an ONNX model takes one size, of vdp-fast-v1 and vdp-swift-v1 one octave; or write a .pt2 file"
 
 
 def free_sides(low: int, high: int) -> range:
@@ -72,8 +72,9 @@ def export_loss(
 ) -> Path:
     """Write a loss as a .pt2 program, after its values and gradients were compared with the module's.
 
-    With a name that ends in ``.onnx``: as an ONNX model, which gives a value for each pair whatever the reduction, and
-    whose values are compared under onnxruntime. In ``.zip``: as an archive of programs for any size.
+    With a name that ends in ``.onnx``: as an ONNX model, which gives a value for each pair whatever the reduction (NaN
+    for a size that is not of its octave), and whose values are compared under onnxruntime. In ``.zip``: as an archive
+    of programs for any size.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ def export_loss(
         Size of the images it will take, at least 17; or of :func:`free_sides`.
     sides
         In their place, the least and the largest shorter side of images of many sizes: of one octave for a .pt2
-        program, of any for an archive. ``vdp-fast-v1`` and ``vdp-swift-v1`` then take every size whose shorter side
-        lies between, other models those of :func:`free_sides`.
+        program or an ONNX model, of any for an archive. ``vdp-fast-v1`` and ``vdp-swift-v1`` then take every size whose
+        shorter side lies between, other models those of :func:`free_sides`, and in ONNX one size alone.
     channels
         Of the images; by default the loss's own.
     display_input
@@ -140,7 +141,7 @@ def export_loss(
     record = record_of(program, channels, heights, widths)
     if out.suffix == ".onnx":
         if len(heights) + len(widths) > 2:
-            raise ValueError(ONE_SIZE)
+            raise ValueError(ONE_SIZE.format(model=record["model"]))
         return _export_onnx(program, out, record, tolerance)
     # Of two sides where both are free, for a program traced at a square would be one of squares.
     inputs = sample(program, 2, channels, heights[len(heights) // 2], widths[-1], seed=0)
@@ -152,12 +153,11 @@ def export_loss(
 
 def _export_any(program: LossProgram, out: Path, channels: int, sides: range, tolerance: float) -> Path:
     """A program for every size whose shorter side lies in an octave."""
-    if out.suffix == ".onnx":
-        raise ValueError(ONE_SIZE)
     longer = range(sides[0], LARGEST_SIDE + 1)
     record = record_of(program, channels, longer, longer) | {"shorter_side": stated(sides, is_range=True)}
-    side = sides[min(1, len(sides) - 1)]
-    inputs = sample(program, 2, channels, side, side + 7, seed=0)  # no square: it would be a program of squares
+    if out.suffix == ".onnx":
+        return _export_onnx(program, out, record, tolerance, sides)
+    inputs = sample(program, 2, channels, *_traced_size(sides), seed=0)
     program(*inputs)
     exported = whole_constants(trace(program, inputs, sides))
     write_whole(out, lambda partial: save_checked(exported, partial, program, record, tolerance))
@@ -189,19 +189,26 @@ def _export_archive(
     return out
 
 
+def _traced_size(sides: range) -> tuple[int, int]:
+    """No square: it would be traced as a program of squares."""
+    side = sides[min(1, len(sides) - 1)]
+    return side, side + 7
+
+
 def _sides(side: int | range) -> range:
     return side if isinstance(side, range) else range(side, side + 1)
 
 
-def _export_onnx(program: LossProgram, out: Path, record: dict, tolerance: float) -> Path:
+def _export_onnx(program: LossProgram, out: Path, record: dict, tolerance: float, sides: range | None = None) -> Path:
     from vdp_distill.onnx_export import write_onnx
 
-    size = (record["channels"], record["height"], record["width"])
     program = copy.deepcopy(program).cpu()
     program.loss.reduction = "none"
-    samples = [sample(program, batch, *size, seed=batch) for batch in (2, 1, 3)]
+    sizes = [(record["height"], record["width"])] * 3 if sides is None else [_traced_size(sides), *unseen_sizes(sides)]
+    batches = (2, 1, 3, 2)
+    samples = [sample(program, n, record["channels"], *size, seed=n) for n, size in zip(batches, sizes, strict=False)]
     program(*samples[0])  # makes filters and tables, which then are constants
-    return write_onnx(program, out, samples, record, tolerance)
+    return write_onnx(program, out, samples, record, tolerance, sides)
 
 
 def _export(program: LossProgram, inputs: tuple[Tensor, ...], heights: range, widths: range):

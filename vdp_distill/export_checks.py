@@ -10,7 +10,7 @@ from vdp_distill.exported import sides_of
 from vdp_distill.loss_program import LossProgram
 from vdp_distill.losses import VDPLoss
 
-__all__ = ["compare", "sample", "takes_codes"]
+__all__ = ["compare", "sample", "takes_codes", "unseen_sizes"]
 
 LARGE_SIDE = 544
 """From here on two small batches are compared: large images take their time."""
@@ -38,11 +38,21 @@ def _cases(record: dict) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     if "shorter_side" not in record:
         sizes = [(heights[seed % len(heights)], widths[(2 - seed) % len(widths)]) for seed in (1, 2, 3)]
         return list(zip(sizes, ((1, 1), (3, 3), (3, 1)), strict=True))
-    shorter = sides_of(record, "shorter_side")
+    return list(zip(unseen_sizes(sides_of(record, "shorter_side")), ((1, 1), (3, 3), (3, 1)), strict=False))
+
+
+def unseen_sizes(shorter: range) -> list[tuple[int, int]]:
+    """Heights and widths to compare a program of many sizes at: the ends of its octave, either way round, and a square.
+
+    Examples
+    --------
+    >>> unseen_sizes(range(68, 136))
+    [(68, 138), (135, 135), (141, 68)]
+    """
     low, high = shorter[0], shorter[-1]
     if low >= LARGE_SIDE:
-        return [((low, low + 1), (1, 1)), ((low + 7, low + 2), (2, 2))]
-    return [((low, high + 3), (1, 1)), ((high, high), (3, 3)), ((high + 6, low), (3, 1))]
+        return [(low, low + 1), (low + 7, low + 2)]
+    return [(low, high + 3), (high, high), (high + 6, low)]
 
 
 def sample(program: LossProgram, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:

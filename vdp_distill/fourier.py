@@ -29,7 +29,8 @@ def unit_frequencies(height: int, width: int) -> tuple[Tensor, Tensor]:
     In torch's own operations, so that an exported program can take images of many sizes.
     """
     row, column = (torch.arange(count, dtype=torch.float64) for count in (2 * height, width + 1))
-    return ((row - 2 * height * (row >= height)) / (2 * height))[:, None], column / (2 * width)
+    down = torch.where(row < height, row, row - 2 * height)  # ONNX cannot multiply by a size
+    return (down / (2 * height))[:, None], column / (2 * width)
 
 
 def unit_frequency(height: int, width: int) -> Tensor:

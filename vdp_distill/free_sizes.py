@@ -13,7 +13,6 @@ from torch.export import Dim, ExportedProgram
 from torch.fx import GraphModule, Node
 
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.loss_program import LossProgram
 from vdp_distill.pyramid import pyramid_height
 
 __all__ = ["LARGEST_BATCH", "LARGEST_SIDE", "any_sides", "octaves", "trace"]
@@ -72,11 +71,12 @@ def any_sides(low: int, high: int) -> range:
     return found[0]
 
 
-def trace(program: LossProgram, inputs: tuple[torch.Tensor, ...], sides: range) -> ExportedProgram:
+def trace(program: nn.Module, inputs: tuple[torch.Tensor, ...], sides: range, refuses: bool = True) -> ExportedProgram:
     """Export a program for images whose shorter side lies in an octave.
 
     What the tracer takes for granted of the sizes that it sees (that one is no multiple of four, say) is for layouts in
-    memory alone, and is not kept; that the shorter side lies in the octave is.
+    memory alone, and is not kept; that the shorter side lies in the octave is, unless the program itself ``refuses``
+    no other.
     """
     batch = Dim.DYNAMIC(min=1, max=LARGEST_BATCH)
     side = Dim.DYNAMIC(min=sides[0], max=LARGEST_SIDE)
@@ -87,7 +87,8 @@ def trace(program: LossProgram, inputs: tuple[torch.Tensor, ...], sides: range) 
     )
     for module in _graphs(exported.graph_module):
         _tidy(module)
-    _refuse_larger(exported.graph_module, sides)
+    if refuses:
+        _refuse_larger(exported.graph_module, sides)
     return exported
 
 

@@ -1,8 +1,9 @@
 """Export of a loss as an ONNX model, for runtimes without torch: values, no gradients.
 
-The model takes ``test`` and ``reference`` (N, C, H, W) of one height and width, any N, ``pixels_per_degree`` (N,) and,
-where it is asked for, ``display`` (N, 2); it gives ``loss`` (N,). What it was made for lies in its metadata, as JSON
-with the keys of the ``.pt2`` file's record.
+The model takes ``test`` and ``reference`` (N, C, H, W) of one height and width, or of every size whose shorter side
+lies in an octave, any N, ``pixels_per_degree`` (N,) and, where it is asked for, ``display`` (N, 2); it gives ``loss``
+(N,), NaN for a size that is not of its octave, since ONNX has no way to refuse it. What it was made for lies in its
+metadata, as JSON with the keys of the ``.pt2`` file's record.
 """
 
 import json
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vdp_distill.checkpoints import write_whole
+from vdp_distill.free_sizes import LARGEST_BATCH, trace
 from vdp_distill.loss_program import LossProgram
 
 __all__ = ["write_onnx"]
@@ -23,18 +25,38 @@ METADATA = "vdp_distill"
 
 
 class PairLosses(nn.Module):
-    """A program that takes as many viewing conditions as pairs: ONNX cannot take them in turn."""
+    """A program that takes as many viewing conditions as pairs: ONNX cannot take them in turn.
 
-    def __init__(self, program: LossProgram):
+    Parameters
+    ----------
+    program
+        What is run.
+    sides
+        The octave of shorter sides; None where there is one size.
+    """
+
+    def __init__(self, program: LossProgram, sides: range | None = None):
         super().__init__()
-        self.program, self.inputs = program, program.inputs
+        self.program, self.inputs, self.sides = program, program.inputs, sides
 
     def forward(self, test: Tensor, reference: Tensor, pixels_per_degree: Tensor, display: Tensor | None = None):
-        return self.program.paired(test, reference, pixels_per_degree, display)
+        losses = self.program.paired(test, reference, pixels_per_degree, display)
+        return losses if self.sides is None else torch.where(self._fits(test), losses, float("nan"))
+
+    def _fits(self, test: Tensor) -> Tensor:
+        """Whether the shorter side is of the octave, as ONNX can count it."""
+        line = torch.ones_like(test[0, 0])
+        shorter = torch.minimum(line[:, 0].sum(), line[0].sum())
+        return (shorter >= self.sides[0]) & (shorter <= self.sides[-1])
 
 
 def write_onnx(
-    program: LossProgram, out: Path, samples: list[tuple[Tensor, ...]], record: dict, tolerance: float
+    program: LossProgram,
+    out: Path,
+    samples: list[tuple[Tensor, ...]],
+    record: dict,
+    tolerance: float,
+    sides: range | None = None,
 ) -> Path:
     """Write a loss with ``reduction="none"`` as an ONNX model, compared under onnxruntime before it gets its name.
 
@@ -45,11 +67,14 @@ def write_onnx(
     out
         Name of the file, ending in ``.onnx``.
     samples
-        The program's inputs, of several batch sizes; the first is traced, all are compared.
+        The program's inputs, of several batch sizes, and of several sizes of an octave; the first is traced, all are
+        compared.
     record
         What the file is made for, as plain data.
     tolerance
         Largest relative difference of a value.
+    sides
+        The octave of shorter sides that it takes; by default the size of the samples alone.
 
     Raises
     ------
@@ -64,7 +89,7 @@ def write_onnx(
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
         raise ImportError(f"ONNX needs more packages ({error}): pip install 'vdp_distill[onnx]'") from error
-    program = PairLosses(program).eval()
+    program = PairLosses(program, sides).eval()
     model = _converted(program, samples[0])
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA, json.dumps(record)
@@ -77,20 +102,29 @@ def write_onnx(
 
 
 def _converted(program: PairLosses, sample: tuple[Tensor, ...]):
-    """The program as an ONNX model, its batch free."""
+    """The program as an ONNX model, its batch free, and its size where there is an octave of sides."""
     import onnx
 
-    batch = torch.export.Dim("batch", min=1, max=4096)
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         # torch's exporter warns of its own decompositions and of names that it gives twice.
         warnings.simplefilter("ignore")
-        exported = torch.export.export(program, sample, dynamic_shapes=dict.fromkeys(program.inputs, {0: batch}))
+        exported = _traced(program, sample)
         path = Path(folder) / "loss.onnx"
         names = {"input_names": list(program.inputs), "output_names": ["loss"]}
         # Unoptimised: the optimiser joins two clamps of one tensor under one name, and the model is invalid.
         options = {"dynamo": True, "verbose": False, "external_data": False, "optimize": False}
         torch.onnx.export(exported, (), str(path), **options, **names)
-        return onnx.load(str(path))
+        model = onnx.load(str(path))
+    for part in (model.graph, *model.functions):  # sizes noted on the way, of which some are wrong and used for memory
+        del part.value_info[:]
+    return model
+
+
+def _traced(program: PairLosses, sample: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    if program.sides is not None:
+        return trace(program, sample, program.sides, refuses=False)
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    return torch.export.export(program, sample, dynamic_shapes=dict.fromkeys(program.inputs, {0: batch}))
 
 
 def _difference(session, program: PairLosses, sample: tuple[Tensor, ...]) -> float:

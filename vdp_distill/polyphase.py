@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.pyramid import BLOCK, cropped, from_blocks, mirrored_evens, to_blocks
+from vdp_distill.pyramid import BLOCK, cropped, from_blocks, mirrored_evens, steps_of, to_blocks
 
 __all__ = ["convolve_blocks", "correlate", "correlate_blocks", "correlate_zero_stuffed", "planes_of"]
 
@@ -68,7 +68,7 @@ def correlate_blocks(image: Tensor, filters: list[tuple[Tensor, int]], padding: 
     height, width = image.shape[-2:]
     kernels = [_block_kernel(taps, keep_every) for taps, keep_every in filters]
     padded = F.pad(image, (filters[0][0].shape[-1] // 2,) * 4, mode=padding)
-    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    rows, columns = steps_of(height, BLOCK), steps_of(width, BLOCK)
     blocks = to_blocks(padded, rows, columns, max(kernel.shape[-1] for kernel in kernels))
     cuts = [(rows + kernel.shape[-1] - 1, columns + kernel.shape[-1] - 1) for kernel in kernels]
     return [_convolve(blocks[..., :down, :across], own) for own, (down, across) in zip(kernels, cuts, strict=True)]
@@ -77,7 +77,7 @@ def correlate_blocks(image: Tensor, filters: list[tuple[Tensor, int]], padding: 
 def planes_of(blocks: Tensor, size: tuple[int, int], keep_every: int = 1) -> Tensor:
     """Planes, (N, O, H, W) or half of that, from results in blocks for images of a size."""
     height, width = size
-    return cropped(from_blocks(blocks, BLOCK // keep_every), -(-height // keep_every), -(-width // keep_every))
+    return cropped(from_blocks(blocks, BLOCK // keep_every), steps_of(height, keep_every), steps_of(width, keep_every))
 
 
 def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, padding: str = "reflect") -> Tensor:
@@ -102,7 +102,7 @@ def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, p
     phases = kernel.view(outputs, -1, BLOCK, BLOCK, reach, reach)[:, :, ::2, ::2]
     kernel = phases.reshape(outputs, -1, reach, reach).contiguous(memory_format=torch.channels_last)
     padded = _padded_evens(low, taps.shape[-1] // 2, (height, width), padding)
-    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), reach, BLOCK // 2)
+    blocks = to_blocks(padded, steps_of(height, BLOCK), steps_of(width, BLOCK), reach, BLOCK // 2)
     return cropped(from_blocks(F.conv2d(blocks, kernel), BLOCK), height, width)
 
 

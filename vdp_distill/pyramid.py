@@ -28,6 +28,7 @@ __all__ = [
     "cropped",
     "from_blocks",
     "mirrored_evens",
+    "steps_of",
     "to_blocks",
 ]
 
@@ -59,8 +60,19 @@ def pyramid_sizes(height: int, width: int) -> list[tuple[int, int]]:
     sizes = [(height, width)]
     for _ in range(pyramid_height(height, width)):
         sizes.append((height, width))
-        height, width = -(-height // 2), -(-width // 2)
+        height, width = steps_of(height, 2), steps_of(width, 2)
     return [*sizes, (height, width)]
+
+
+def steps_of(length: int, step: int) -> int:
+    """How many steps hold a length, without negative numbers, which not all runtimes divide alike.
+
+    Examples
+    --------
+    >>> steps_of(8, 4), steps_of(9, 4)
+    (2, 3)
+    """
+    return (length + step - 1) // step
 
 
 def band_frequencies(pixels_per_degree: Tensor, bands: int) -> Tensor:
@@ -137,9 +149,9 @@ def correlate(image: Tensor, taps: np.ndarray, keep_every: int = 1) -> Tensor:
     reach = taps.shape[-1] // 2
     kernel = _on(image, _polyphase, taps.tobytes(), taps.shape, keep_every)
     padded = functional.pad(image, (reach,) * 4, mode="reflect")
-    blocks = to_blocks(padded, -(-height // BLOCK), -(-width // BLOCK), kernel.shape[-1])
+    blocks = to_blocks(padded, steps_of(height, BLOCK), steps_of(width, BLOCK), kernel.shape[-1])
     kept = from_blocks(convolve(blocks, kernel), BLOCK // keep_every)
-    return cropped(kept, -(-height // keep_every), -(-width // keep_every))
+    return cropped(kept, steps_of(height, keep_every), steps_of(width, keep_every))
 
 
 def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
@@ -152,7 +164,7 @@ def _correlate_zero_stuffed(low: Tensor, size: tuple[int, int]) -> Tensor:
     reach = taps.shape[-1] // 2
     rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     padded = low.index_select(-2, rows).index_select(-1, columns)
-    blocks = to_blocks(padded, -(-size[0] // BLOCK), -(-size[1] // BLOCK), kernel.shape[-1], BLOCK // 2)
+    blocks = to_blocks(padded, steps_of(size[0], BLOCK), steps_of(size[1], BLOCK), kernel.shape[-1], BLOCK // 2)
     return cropped(from_blocks(convolve(blocks, kernel), BLOCK), *size)
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pyramid import BLOCK
+from vdp_distill.pyramid import BLOCK, steps_of
 from vdp_distill.surrogates.curves import StraightCurve
 from vdp_distill.surrogates.means import means, shrunk
 from vdp_distill.tiles import in_tiles
@@ -149,7 +149,7 @@ def between(ringed: Tensor, step: int, size: tuple[int, int]) -> Tensor:
 
 def whole_blocks(image: Tensor) -> Tensor:
     """The image grown at its far edges to a whole number of blocks."""
-    rows, columns = (BLOCK * -(-length // BLOCK) - length for length in image.shape[-2:])
+    rows, columns = (BLOCK * steps_of(length, BLOCK) - length for length in image.shape[-2:])
     if not torch.compiler.is_compiling() and not (rows or columns):  # padding with nothing would copy all
         return image
     return F.pad(image, (0, columns, 0, rows), mode="replicate")

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
-from vdp_distill.pyramid import cropped
+from vdp_distill.pyramid import cropped, steps_of
 from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
@@ -37,7 +37,7 @@ def scatter_half(light: Tensor, pixels_per_degree: Tensor, table: Tensor) -> Ten
         Taps on the sharp image, (NODES, 1) or (NODES, 3), as :func:`fitted_taps` gives them, or learnt.
     """
     height, width = light.shape[-2:]
-    missing = 0, 2 * -(-width // 2) - width, 0, 2 * -(-height // 2) - height
+    missing = 0, 2 * steps_of(width, 2) - width, 0, 2 * steps_of(height, 2) - height
     is_padded = torch.compiler.is_compiling() or any(missing)  # padding with nothing would copy all
     low = means(F.pad(light, missing) if is_padded else light, 2)
     taps = taps_at(pixels_per_degree, table.to(pixels_per_degree.dtype))

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vdp_distill.pyramid import steps_of
+
 __all__ = ["halved", "means", "shrunk"]
 
 
@@ -43,7 +45,7 @@ class _Means(torch.autograd.Function):
 
 def halved(plane: Tensor) -> Tensor:
     """Means of 2 x 2 pixels; at an odd edge, of what there is."""
-    rows, columns = (2 * -(-length // 2) - length for length in plane.shape[-2:])  # a size that a tracer can follow
+    rows, columns = (2 * steps_of(length, 2) - length for length in plane.shape[-2:])  # a size that a tracer can follow
     if torch.compiler.is_compiling() or rows or columns:  # padding with nothing would copy all
         plane = F.pad(plane, (0, columns, 0, rows), mode="replicate")
     return means(plane, 2)
@@ -51,6 +53,9 @@ def halved(plane: Tensor) -> Tensor:
 
 def shrunk(plane: Tensor, step: int) -> Tensor:
     """Means of squares of so many places; one over the edge counts what it holds."""
-    if torch.compiler.is_compiling() or any(length % step for length in plane.shape[-2:]):
-        return F.avg_pool2d(plane, step, ceil_mode=True, count_include_pad=False)
-    return means(plane, step)
+    rows, columns = (step * steps_of(length, step) - length for length in plane.shape[-2:])
+    if not torch.compiler.is_compiling() and not (rows or columns):
+        return means(plane, step)
+    # A share of each square, for runtimes differ in what they make of a pool over the edge.
+    held = F.pad(torch.ones_like(plane[:1, :1]), (0, columns, 0, rows))
+    return means(F.pad(plane, (0, columns, 0, rows)), step) / means(held, step)
