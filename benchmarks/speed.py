@@ -4,9 +4,9 @@
     python -m benchmarks.speed --sizes 128x128 1080x1920 --rounds 3
     VDP_DISTILL_HDRVDP=~/hdrvdp-2.2.2 python -m benchmarks.speed      with the user's own HDR-VDP
 
-All sides run in one process, in turn, round after round; what is written are ratios of medians in that run, with the
-spread over its rounds, and each side's peak memory from a process of its own. Writes ``results/speed-<machine>.csv``,
-where a size that is measured again replaces its own rows, and a plot of the same name.
+All sides run in one process that keeps its freed memory, in turn, round after round; what is written are ratios of
+medians in that run, with the spread over its rounds, and each side's peak memory from a process of its own. Writes
+``results/speed-<machine>.csv``, where a size that is measured again replaces its own rows, and a plot of the same name.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from benchmarks.machine import RESULTS, describe, machine_name, photograph_pair, versions
 from benchmarks.sides import SIDES, Side, available
+from vdp_distill import keep_freed_memory
 
 SIZES = ("128x128", "256x256", "512x512", "720x1280", "1080x1920", "2160x3840")
 REFERENCE = "exact-float32"
@@ -162,6 +163,7 @@ def main() -> None:
     if options.peak:
         print_peak(*options.peak)
         return
+    keep_freed_memory()
     sides = [side for side in SIDES if side.name in (*options.sides, REFERENCE)]
     for side in sides:
         if available(side):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vdp_distill.surrogates.means import halved, means, shrunk
+from vdp_distill.surrogates.means import doubled, halved, means, shrunk
 
 
 def plane(*size):
@@ -37,3 +37,17 @@ def test_an_odd_edge_counts_what_it_holds(size):
 def test_squares_over_the_edge_count_what_they_hold(size):
     expected = F.avg_pool2d(plane(*size), 4, ceil_mode=True, count_include_pad=False)
     assert torch.allclose(shrunk(plane(*size), 4), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 8), (8, 11), (9, 11), (1, 4)])
+def test_doubling_is_bilinear_between_every_second_pixel_and_so_is_its_gradient(size):
+    halves = plane(*(-(-length // 2) for length in size)).requires_grad_()
+    whole = [2 * length - 1 for length in halves.shape[-2:]]
+    grown = F.interpolate(halves, size=whole, mode="bilinear", align_corners=True)
+    missing = (0, size[1] - whole[1], 0, size[0] - whole[0])
+    expected, weight = F.pad(grown, missing, mode="replicate"), plane(*size)
+    gradients = [torch.autograd.grad((x * weight).sum(), halves)[0] for x in (doubled(halves, *size), expected)]
+    assert torch.allclose(doubled(halves, *size), expected, rtol=1e-14)
+    assert torch.allclose(*gradients, rtol=1e-13)  # float64, other order of sums
+    one = plane(*halves.shape[-2:])[:1, :1].requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: doubled(x, *size) ** 3, one)

@@ -2,6 +2,7 @@
 
 from vdp_distill.display import Display, display_pixels_per_degree, load_display
 from vdp_distill.losses import VDPLoss
+from vdp_distill.memory import keep_freed_memory
 from vdp_distill.metric import HDRVDP2, Result, hdrvdp2
 from vdp_distill.version import __version__
 
@@ -13,5 +14,6 @@ __all__ = [
     "__version__",
     "display_pixels_per_degree",
     "hdrvdp2",
+    "keep_freed_memory",
     "load_display",
 ]

@@ -73,7 +73,7 @@ def jnd(
     if not image:
         raise ValueError("jnd takes a picture or a folder: vdp-distill jnd photograph.png --ppd 60")
     options = {"pixels_per_degree": ppd, "display": display, "p": p, "model": model, "device": device}
-    from vdp_distill.jnd.memory import keep_freed_memory
+    from vdp_distill.memory import keep_freed_memory
 
     keep_freed_memory()
     if Path(image).is_dir():

@@ -13,9 +13,9 @@ import torch
 
 from vdp_distill.io import READABLE, file_hash
 from vdp_distill.jnd.codecs import CODECS, codec_named
-from vdp_distill.jnd.memory import keep_freed_memory
 from vdp_distill.jnd.output import save
 from vdp_distill.jnd.smallest import find_jnd
+from vdp_distill.memory import keep_freed_memory
 
 __all__ = ["COLUMNS", "FolderReport", "find_jnd_folder"]
 

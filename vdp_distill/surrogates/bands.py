@@ -14,7 +14,7 @@ from vdp_distill import csf, masking, sp3_filters
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
-from vdp_distill.surrogates.means import halved
+from vdp_distill.surrogates.means import doubled, halved
 from vdp_distill.tiles import in_tiles
 
 __all__ = [
@@ -140,9 +140,6 @@ def masked_difference(
         return excitation * torch.addcmul(threshold, masked, masked).rsqrt()
 
     if band.is_reduced:
-        height, width = band.size
-        whole = [2 * length - 1 for length in signal.shape[-2:]]
-        signal = F.interpolate(signal, size=whole, mode="bilinear", align_corners=True)
-        signal = F.pad(signal, (0, width - whole[1], 0, height - whole[0]), mode="replicate")
+        signal = doubled(signal, *band.size)
     tables = () if table is None else (table,)
     return in_tiles(compare, band.difference, plane, signal, *tables, learnt=(output, *tables))

@@ -135,14 +135,15 @@ class SmallCortex(nn.Module):
 
     def analyse(self, achromatic: Pair) -> list[Band]:
         """Bands of every level, the high-pass one before the finest level's own; last, the low-pass rest."""
-        pair = torch.cat([achromatic.test - achromatic.reference, achromatic.reference])
-        levels = pyramid_height(*pair.shape[-2:])
-        high, pair = correlate(pair, self._pass()).split(1, dim=1)
-        bands = [Band(*high.chunk(2), 0, self.config.reduced_levels > 0)]
+        levels = pyramid_height(*achromatic.reference.shape[-2:])
+        images = achromatic.test - achromatic.reference, achromatic.reference
+        # One after the other: what is larger than 32 MB the system clears anew at every call.
+        high, low = zip(*(correlate(image, self._pass()).split(1, dim=1) for image in images), strict=True)
+        bands = [Band(*high, 0, self.config.reduced_levels > 0)]
         for level in range(levels):
-            found, pair = self._filtered(pair, level)
-            bands.append(Band(*found.chunk(2), level, level < self.config.reduced_levels))
-        return [*bands, Band(*pair.chunk(2), levels)]
+            found, low = zip(*(self._filtered(image, level) for image in low), strict=True)
+            bands.append(Band(*found, level, level < self.config.reduced_levels))
+        return [*bands, Band(*low, levels)]
 
     def _pass(self, end: str = "") -> Tensor:
         """Filters of what is too fine for a level, and of what is left to all, (2, 1, k, k)."""

@@ -9,7 +9,7 @@ import pytest
 COUNT = """
 import resource, sys
 import torch
-from vdp_distill.jnd.memory import keep_freed_memory
+from vdp_distill.memory import keep_freed_memory
 
 kept = "keep" in sys.argv and keep_freed_memory()
 

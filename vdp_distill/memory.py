@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
 
     A look at a large picture frees and takes megabytes at every step, and the system clears each page that it lends
     anew: a fifth of the processor's time. What is kept stays with the process until it ends, so this is for a command
-    to call, not for a library.
+    or a training script to call once, at its start; no part of this library does so by itself.
 
     Returns
     -------
