@@ -23,8 +23,8 @@ WEAKNESS = {
     "cortex": "One plane of light stands for all receptors: where colours change much and luminance little, fine "
     "detail of such a change is misjudged.",
     "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged; where what masks changes from pixel to pixel, as about single pixels, the highest point of the map is "
-    "overrated, or another one is taken for it.",
+    "are misjudged; where what masks changes from pixel to pixel, as about single pixels, the highest point of the map "
+    "is overrated, or another one is taken for it.",
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
 }
