@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK, cropped, from_blocks, mirrored_evens, steps_of, to_blocks
 
-__all__ = ["convolve_blocks", "correlate", "correlate_blocks", "correlate_zero_stuffed", "planes_of"]
+__all__ = ["correlate", "correlate_zero_stuffed"]
 
 
 def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "reflect") -> Tensor:
@@ -44,40 +44,12 @@ def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "
     >>> torch.allclose(correlate(image, taps)[..., 1:-1, 1:-1], F.conv2d(image, taps))
     True
     """
-    (kept,) = correlate_blocks(image, [(taps, keep_every)], padding)
-    return planes_of(kept, image.shape[-2:], keep_every)
-
-
-def correlate_blocks(image: Tensor, filters: list[tuple[Tensor, int]], padding: str = "reflect") -> list[Tensor]:
-    """Results of several filters that share the image's blocks, left in blocks.
-
-    Parameters
-    ----------
-    image
-        (N, I, H, W).
-    filters
-        Taps, all of one side, and ``keep_every``, as for :func:`correlate`.
-    padding
-        As for :func:`correlate`.
-
-    Returns
-    -------
-    list of Tensor
-        (N, O (4 / keep_every)^2, h, w) each, channels last, for h by w blocks; :func:`planes_of` makes planes of them.
-    """
     height, width = image.shape[-2:]
-    kernels = [_block_kernel(taps, keep_every) for taps, keep_every in filters]
-    padded = F.pad(image, (filters[0][0].shape[-1] // 2,) * 4, mode=padding)
-    rows, columns = steps_of(height, BLOCK), steps_of(width, BLOCK)
-    blocks = to_blocks(padded, rows, columns, max(kernel.shape[-1] for kernel in kernels))
-    cuts = [(rows + kernel.shape[-1] - 1, columns + kernel.shape[-1] - 1) for kernel in kernels]
-    return [_convolve(blocks[..., :down, :across], own) for own, (down, across) in zip(kernels, cuts, strict=True)]
-
-
-def planes_of(blocks: Tensor, size: tuple[int, int], keep_every: int = 1) -> Tensor:
-    """Planes, (N, O, H, W) or half of that, from results in blocks for images of a size."""
-    height, width = size
-    return cropped(from_blocks(blocks, BLOCK // keep_every), steps_of(height, keep_every), steps_of(width, keep_every))
+    kernel = _block_kernel(taps, keep_every)
+    padded = F.pad(image, (taps.shape[-1] // 2,) * 4, mode=padding)
+    blocks = to_blocks(padded, steps_of(height, BLOCK), steps_of(width, BLOCK), kernel.shape[-1])
+    kept = from_blocks(_convolve(blocks, kernel), BLOCK // keep_every)
+    return cropped(kept, steps_of(height, keep_every), steps_of(width, keep_every))
 
 
 def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, padding: str = "reflect") -> Tensor:
@@ -116,11 +88,6 @@ def _padded_evens(low: Tensor, reach: int, size: tuple[int, int], padding: str) 
         return F.pad(low, (reach // 2,) * 4)
     rows, columns = (mirrored_evens(length, reach, low.device) for length in size)
     return low.index_select(-2, rows).index_select(-1, columns)
-
-
-def convolve_blocks(blocks: Tensor, taps: Tensor) -> Tensor:
-    """What filters make of blocks, (N, I 16, h, w), that hold all that the filters reach: blocks again."""
-    return _convolve(blocks, _block_kernel(taps, 1))
 
 
 def _convolve(blocks: Tensor, kernel: Tensor) -> Tensor:
