@@ -213,7 +213,7 @@ def test_a_low_pass_filter_cannot_grow_from_level_to_level():
 
 
 def test_what_masks_is_the_metrics_own_at_every_second_pixel():
-    """Filtered at half the pixels, it was an alias of what is there: half of the peaks of the map lay elsewhere."""
+    """Filtered at half the pixels, it was an alias of what is there: one peak of the map in five lay elsewhere."""
     planes = torch.randn(2, 4, 35, 42, generator=torch.Generator().manual_seed(0), dtype=torch.float64).split(1)
     whole, halved = (mutual_contrast(Band(*planes, 0, is_reduced)) for is_reduced in (False, True))
     assert halved.shape == (1, 4, 18, 21) and torch.equal(halved, whole[..., ::2, ::2])

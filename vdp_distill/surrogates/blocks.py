@@ -195,7 +195,7 @@ def at_corners(blocks: Tensor) -> Tensor:
 
 
 def of_four(plane: Tensor) -> Tensor:
-    """Means where four places of a plane meet, (N, 1, h - 1, w - 1); three times as fast as pooling them."""
+    """Means where four places of a plane meet, (N, 1, h - 1, w - 1)."""
     rows = plane[..., 1:, :] + plane[..., :-1, :]
     return (rows[..., 1:] + rows[..., :-1]) / 4
 

@@ -1,4 +1,4 @@
-"""Steps between resolutions, some six times as fast as torch's own on the processor: means of squares, and back."""
+"""Steps between resolutions, in fewer passes over memory than torch's own on the processor: means, and back."""
 
 import torch
 from torch import Tensor
