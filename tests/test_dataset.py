@@ -9,11 +9,12 @@ import torch
 from small_sets import EVERY_STAGE, make, make_whole, small_recipe, targets
 from torch.utils.data import BatchSampler, DataLoader
 
-from vdp_distill import dataset, shards
+from vdp_distill import dataset, pipeline, shards
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.packing import PACKINGS, pack, pack_light, unpack, unpack_light
+from vdp_distill.pipeline import Retina
 from vdp_distill.shard_reader import ShardReader
-from vdp_distill.targets import complete, exact_metric
+from vdp_distill.targets import IMAGES, complete, exact_metric
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,17 @@ def test_inputs_alone_are_enough(tmp_path, folder):
         assert torch.equal(lean[index]["inputs/test"], full[index]["inputs/test"])
         torch.testing.assert_close(lean[index]["P_det"], full[index]["P_det"], rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(lean[index]["P_map"], full[index]["P_map"], rtol=0, atol=1e-3)
+
+
+def test_early_stages_are_found_without_the_cortex(tmp_path, folder, monkeypatch):
+    """The same values as with it, to the last bit."""
+    make(small_recipe(targets=targets(store="inputs")), tmp_path / "inputs")
+    early = tuple(f"stages/{stage}/{image}" for stage in Retina._fields for image in IMAGES)
+    whole = ShardDataset(tmp_path / "inputs", (*early, "P_det"))[7]
+    monkeypatch.setattr(pipeline, "cortex", None)
+    alone = ShardDataset(tmp_path / "inputs", early)[7]
+    assert tuple(alone) == early
+    assert all(torch.equal(alone[field], whole[field]) for field in early)
 
 
 def test_workers_shuffle_and_pickle(folder):

@@ -107,7 +107,9 @@ def train(
 ) -> None:
     """Train a surrogate, the network of a loss, or a detector of people's JND: the recipe's kind says which."""
     from vdp_distill.distill import train
+    from vdp_distill.memory import keep_freed_memory
 
+    keep_freed_memory()
     out = train(recipe, _training_data(data, images), out, resume=resume, progress=not quiet)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # where several devices train, each runs this command
         typer.echo(f"{out}: model.safetensors, its card README.md, log.csv and curve.png")

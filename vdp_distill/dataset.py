@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill import shards
+from vdp_distill.pipeline import Retina
 from vdp_distill.sets import Report, describe, merge, read_manifest, verify
 from vdp_distill.shard_reader import LIGHT, ShardReader
-from vdp_distill.targets import MAPS, complete, exact_metric
+from vdp_distill.targets import MAPS, NUMBERS, complete, early_stages, exact_metric
 
 __all__ = ["ShardDataset", "Report", "read_manifest", "verify", "describe", "merge"]
 
@@ -187,7 +188,11 @@ class ShardDataset(Dataset):
         conditions = {name: shard.column(f"conditions/{name}")[row : row + 1] for name in names}
         stages = tuple(dict.fromkeys(field.split("/")[1] for field in self.fields if field.startswith("stages/")))
         maps = tuple(field for field in self.fields if field in MAPS)
-        return {key: value[0] for key, value in complete(self._metric, *lights, conditions, stages, maps).items()}
+        if set(stages) <= set(Retina._fields) and not {*MAPS, *NUMBERS} & set(self.fields):
+            fields = early_stages(self._metric, *lights, conditions, stages)
+        else:
+            fields = complete(self._metric, *lights, conditions, stages, maps)
+        return {key: value[0] for key, value in fields.items()}
 
     def text(self, field: str) -> list[str]:
         """A column of words of every sample: ``"samples/distortion"``, ``"conditions/colorspace"``, ..."""

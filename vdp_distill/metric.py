@@ -247,8 +247,13 @@ def _hashable(value) -> bool:
     return not isinstance(value, Tensor)
 
 
+def stages_of_retinas(retinas: Pair) -> dict[str, Pair]:
+    """The early stages of both images by their names."""
+    return {name: Pair(*values) for name, *values in zip(pipeline.Retina._fields, *retinas, strict=True)}
+
+
 def _stages(retinas: Pair, cortex: pipeline.Cortex) -> dict:
-    stages = {name: Pair(*values) for name, *values in zip(pipeline.Retina._fields, *retinas, strict=True)}
+    stages = stages_of_retinas(retinas)
     cortical = {name: getattr(cortex, name) for name in ("pyramid", "baseband", "masked_difference", "contrast_map")}
     stages.update(cortical)
     return {stage.name: stages[stage.name] for stage in STAGES}

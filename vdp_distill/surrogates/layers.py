@@ -32,6 +32,8 @@ class SurroundConv(nn.Module):
         image, surround = inputs
         around = F.conv2d(surround, self.weight.sum(dim=(2, 3), keepdim=True), self.bias)
         padding = self.weight.shape[-1] // 2
+        if not padding and self.stride == 1:  # nothing lies around a pixel
+            return self.activation(F.conv2d(image, self.weight, self.bias)), self.activation(around)
         inside = F.conv2d(image - surround, self.weight, stride=self.stride, padding=padding)
         return self.activation(inside.add_(around)), self.activation(around)
 
