@@ -10,8 +10,7 @@ ABOUT = {
     "on means of 2 x 2 pixels, and a correction for colours far from the image's mean, found in means of 4 x 4 pixels. "
     "The cortex is the metric's own: only the taps are learnt.",
     "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
-    "metric's structure; in its finest level, what masks is found at every pixel, but raised to its power at every "
-    "second of each axis. Filters and gains are learnt.",
+    "metric's structure, whose steps between resolutions are means and straight lines. Filters and gains are learnt.",
     "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
     "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
     "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
@@ -23,8 +22,7 @@ WEAKNESS = {
     "cortex": "One plane of light stands for all receptors: where colours change much and luminance little, fine "
     "detail of such a change is misjudged.",
     "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged; where what masks changes from pixel to pixel, as about single pixels, the highest point of the map "
-    "is overrated, or another one is taken for it.",
+    "are misjudged.",
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
 }

@@ -1,75 +1,166 @@
-"""What does an error of so much cost in time? Every released model, error against time.
+"""What does an error of so much cost in time? Released models, other sizes of them, and bfloat16: error against time.
 
-    python -m benchmarks.frontier
+    python -m benchmarks.frontier --data FOLDER [--samples 1536] [--sizes NAME=RUN ...] [--rounds 5] [--about TEXT]
+    python -m benchmarks.frontier                     draws again what was measured
 
-Reads ``results/surrogates.csv`` (error of log10 C_max) and the rows of 1080p of every ``results/speed-*.csv`` whose
-machine timed all of the models; measures nothing. Writes ``results/frontier.png``.
+``FOLDER`` is a set of photographs that no model was trained on (:mod:`benchmarks.surrogates`), ``RUN`` what
+``vdp-distill train`` made. All sides run in one process, in turn, round after round: times are ratios to the exact
+metric in float32, of a 1080p pair. In bfloat16 run the filters alone, which is most of the arithmetic; the powers that
+follow them would lose what they are about. Writes ``results/frontier.csv`` and ``results/frontier.png``.
 """
 
+import argparse
 import csv
+import statistics
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.machine import RESULTS
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
-ERROR = "log10 C_max, RMSE"
-TYPICAL = "log10 C_max, median error"
-SIZE = ("1080", "1920")
+from benchmarks.machine import RESULTS, describe, photograph_pair
+from benchmarks.sides import both_ways
+from benchmarks.speed import rounded, rounds_of
+from benchmarks.surrogates import load_samples, number_rows, predictions
+from vdp_distill import HDRVDP2, keep_freed_memory, zoo
+
+ERROR, TYPICAL = "log10 C_max, RMSE", "log10 C_max, median error"
+SIZE = (1080, 1920)
+SCREEN = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+IN_BFLOAT16 = ("vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1")
 CROWDED = 0.4
 """Multiples of the exact metric's time from which on a name stands to the left of its point."""
 
-
-def errors(path: Path) -> dict[str, tuple[float, float]]:
-    """Root mean square and median error of log10 C_max by model."""
-    with path.open(newline="") as file:
-        values = {(row["model"], row["quantity"]): float(row["value"]) for row in csv.DictReader(file)}
-    return {model: (value, values[model, TYPICAL]) for (model, what), value in values.items() if what == ERROR}
+KINDS = {"released": "o", "another size": "^", "filters in bfloat16": "x"}
+"""And how they are drawn."""
 
 
-def times(path: Path) -> dict[str, tuple[float, float, float]]:
-    """Forward time of a 1080p pair in multiples of the exact metric's: median, lowest, highest."""
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["direction"] == "forward"]
-    rows = [row for row in rows if (row["height"], row["width"]) == SIZE]
-    return {row["side"]: tuple(float(row[name]) for name in ("times_exact_float32", "low", "high")) for row in rows}
+class Bfloat16Filters(TorchFunctionMode):
+    """Convolutions in bfloat16, all else as it is."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is not F.conv2d:
+            return function(*args, **(kwargs or {}))
+        args = [x.bfloat16() if isinstance(x, Tensor) else x for x in args]
+        return function(*args, **(kwargs or {})).float()
 
 
-def plot(found: dict[str, tuple[float, float]], machines: dict[str, dict], path: Path) -> None:
-    """Models as points that a line from RMSE to median error hangs from; one colour a machine."""
+@dataclass(frozen=True)
+class Point:
+    """A model that has a place on the frontier."""
+
+    name: str
+    kind: str
+    model: str
+    """As :func:`vdp_distill.zoo.load` takes it."""
+
+    def mode(self):
+        """What it runs in."""
+        return Bfloat16Filters() if self.kind == "filters in bfloat16" else nullcontext()
+
+    def errors(self, samples: dict[str, Tensor]) -> dict[str, str]:
+        """Errors on a set."""
+        with self.mode():
+            found = predictions(self.model, samples)
+        return {quantity: f"{value:.4g}" for quantity, value, _, _ in number_rows(found, samples)}
+
+    def timed(self, test: Tensor, reference: Tensor):
+        """What runs it forward, and with its gradient."""
+        metric = zoo.load(self.model, **SCREEN)
+
+        def contrast(test, reference):
+            with self.mode():
+                return metric(test, reference).C_max.log1p().sum()
+
+        return both_ways(contrast, test, reference)
+
+
+def points_of(sizes: list[str]) -> list[Point]:
+    """Released models, the sizes asked for, and what runs in bfloat16 too."""
+    released = [Point(name, "released", name) for name in zoo.names()]
+    own = [Point(*size.split("=", 1)[:1], "another size", size.split("=", 1)[1]) for size in sizes]
+    return [*released, *own, *(Point(f"{name}, bfloat16", "filters in bfloat16", name) for name in IN_BFLOAT16)]
+
+
+def times(points: list[Point], rounds: int) -> dict[str, dict[str, str]]:
+    """Forward and forward with backward, in multiples of the exact metric's: medians over the rounds."""
+    test, reference = (image.float() for image in photograph_pair(*SIZE))
+    exact = HDRVDP2(**SCREEN)
+    calls = {"exact": both_ways(lambda t, r: exact(t, r).C_max.log1p().sum(), test, reference)}
+    calls |= {point.name: point.timed(test, reference) for point in points}
+    found: dict[str, dict[str, str]] = {point.name: {} for point in points}
+    for number, direction in enumerate(("forward", "forward+backward")):
+        taken = rounds_of({name: both[number] for name, both in calls.items()}, rounds)
+        base = statistics.median(taken.pop("exact"))
+        for name, seconds in taken.items():
+            found[name][direction] = rounded(statistics.median(seconds) / base)
+    return found
+
+
+def measured(points: list[Point], samples: dict[str, Tensor], rounds: int, about: str) -> list[dict]:
+    """A row a point."""
+    taken, machine = times(points, rounds), describe()
+    on = {"machine": f"{machine['processor']}, {machine['threads']} threads", "pairs": len(samples["Q"]), "data": about}
+    return [
+        {"model": point.name, "kind": point.kind} | taken[point.name] | point.errors(samples) | on for point in points
+    ]
+
+
+def plot(rows: list[dict], path: Path) -> None:
+    """Models as points that a line from RMSE to median error hangs from."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.subplots()
-    for number, (machine, own) in enumerate(machines.items()):
-        for model, (square, median) in found.items():
-            time, low, high = own[model]
-            axes.errorbar(time, square, xerr=[[time - low], [high - time]], fmt="o", color=f"C{number}")
+    for number, (kind, marker) in enumerate(KINDS.items()):
+        own = [row for row in rows if row["kind"] == kind]
+        for row in own:
+            time, square, median = (float(row[name]) for name in ("forward", ERROR, TYPICAL))
+            axes.plot(time, square, marker, color=f"C{number}")
             axes.plot((time, time), (median, square), ":", color=f"C{number}", linewidth=1)
             axes.plot(time, median, "_", color=f"C{number}", markersize=12)
+            if kind == "filters in bfloat16":
+                continue
             side = {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"xytext": (6, 4)}
-            axes.annotate(model, (time, square), textcoords="offset points", fontsize=8, **side)
-        axes.plot([], [], "o", color=f"C{number}", label=f"{machine}: RMSE, and the median error below it")
+            axes.annotate(row["model"], (time, square), textcoords="offset points", fontsize=8, **side)
+        axes.plot([], [], marker, color=f"C{number}", label=kind)
     axes.set(xscale="log", yscale="log", xlabel="forward time of a 1080p pair, multiples of the exact metric's")
     axes.axvline(1, color="k", linewidth=0.8)
     place = {"xycoords": axes.get_xaxis_transform(), "xytext": (-10, 8), "textcoords": "offset points"}
     axes.annotate("exact, float32", (1, 0), rotation=90, **place)
-    axes.set_ylabel("error of log10 C_max on unseen photographs")
+    axes.set_ylabel("error of log10 C_max: RMSE, and the median below it")
     axes.grid(alpha=0.3, which="both")
-    figure.legend(loc="outside lower center", fontsize=8)
+    axes.legend(fontsize=8)
     figure.savefig(path, dpi=100)
 
 
 def main() -> None:
-    """Read, check, plot."""
-    found = errors(RESULTS / "surrogates.csv")
-    timed = {path.stem.removeprefix("speed-"): times(path) for path in sorted(RESULTS.glob("speed-*.csv"))}
-    machines = {machine: own for machine, own in timed.items() if found.keys() <= own.keys()}
-    if not machines:
-        missing = {machine: sorted(found.keys() - own.keys()) for machine, own in timed.items()}
-        raise SystemExit(f"no speed file times all models; missing: {missing}. Run python -m benchmarks.speed")
-    plot(found, machines, RESULTS / "frontier.png")
-    for machine, own in machines.items():
-        for model in sorted(found, key=lambda name: own[name][0]):
-            print(f"{machine}: {model:16} {own[model][0]:.3f} of exact, RMSE {found[model][0]:.2f} log10")
+    """Measure if a set is given; write, draw, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, help="a set that no model was trained on")
+    parser.add_argument("--samples", type=int, default=1536)
+    parser.add_argument("--sizes", nargs="+", default=[], metavar="NAME=RUN", help="trained folders to put beside")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--about", default="", help="the set in words, for the results file")
+    options = parser.parse_args()
+    path = RESULTS / "frontier.csv"
+    if options.data:
+        keep_freed_memory()
+        samples, _ = load_samples(options.data, options.samples, None)
+        rows = measured(points_of(options.sizes), samples, options.rounds, options.about)
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there yet: measure with --data FOLDER first")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    plot(rows, path.with_suffix(".png"))
+    for row in sorted(rows, key=lambda row: float(row["forward"])):
+        print(f"{row['model']:28} {row['forward']} / {row['forward+backward']} of exact, RMSE {row[ERROR]} log10")
 
 
 if __name__ == "__main__":

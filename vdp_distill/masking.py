@@ -15,7 +15,25 @@ from vdp_distill.power import power
 from vdp_distill.resize import resize
 from vdp_distill.tiles import gradients_of, in_tiles
 
-__all__ = ["mutual_contrast", "neighbours", "masked_difference"]
+__all__ = ["masked_difference", "masking_weights", "mutual_contrast", "neighbours"]
+
+Weights = tuple[float | Tensor, float | Tensor, float | Tensor]
+
+
+def masking_weights(parameters: Parameters = DEFAULT_PARAMETERS) -> Weights:
+    """How much the band itself, its neighbours and its other orientations count, in this order.
+
+    Examples
+    --------
+    >>> [round(weight, 2) for weight in masking_weights()]
+    [1.55, 33.51, 2.81]
+    """
+    own, neighbour, others = (
+        parameters.log10_mask_self,
+        parameters.log10_mask_neighbour_band,
+        parameters.log10_mask_cross_orientation,
+    )
+    return 10**own, 10**neighbour, 10**others
 
 
 def mutual_contrast(difference: Tensor, reference: Tensor) -> Tensor:
@@ -91,6 +109,7 @@ def masked_difference(
     maskers: tuple[Tensor, ...],
     band: int,
     parameters: Parameters = DEFAULT_PARAMETERS,
+    weights: Weights | None = None,
 ) -> Tensor:
     """Difference of one band in units of its masked threshold, D.
 
@@ -104,103 +123,99 @@ def masked_difference(
         The band's :func:`mutual_contrast` and its two :func:`neighbours`; none to switch masking off.
     band
         Band number; the gain of a band is 2^band.
+    weights
+        Of the maskers, numbers or tensors to be learnt; without them :func:`masking_weights`.
 
     Returns
     -------
     Tensor
         (N, O, h, w).
     """
-    if maskers and not torch.compiler.is_compiling():
+    weights = weights or masking_weights(parameters)
+    is_learning = torch.is_grad_enabled() and any(isinstance(w, Tensor) and w.requires_grad for w in weights)
+    if maskers and not is_learning and not torch.compiler.is_compiling():
         sensitivity = torch.as_tensor(sensitivity, dtype=difference.dtype, device=difference.device)
-        return _MaskedDifference.apply(difference, sensitivity, *maskers, band, parameters)
-    return plain_masked_difference(difference, sensitivity, *maskers, band=band, parameters=parameters)
+        return _MaskedDifference.apply(difference, sensitivity, *maskers, band, parameters, weights)
+    fixed = {"band": band, "parameters": parameters, "weights": weights}
+    return plain_masked_difference(difference, sensitivity, *maskers, **fixed)
 
 
 def plain_masked_difference(
-    difference: Tensor, sensitivity: Tensor | float, *maskers: Tensor, band: int, parameters: Parameters
+    difference: Tensor,
+    sensitivity: Tensor | float,
+    *maskers: Tensor,
+    band: int,
+    parameters: Parameters,
+    weights: Weights | None = None,
 ) -> Tensor:
     """:func:`masked_difference` as its formula reads: what is traced, and what the fast form is tested against."""
     gain = 2.0**band
     excitation = gain * difference.sign() * power((difference / gain).abs(), parameters.mask_p)
     if not maskers:
         return excitation * power(sensitivity, parameters.mask_p)
-    masking = gain * power(sensitivity / gain, parameters.mask_q) * _masking_signal(*maskers, parameters)
+    weighted = _maskers(*maskers, weights or masking_weights(parameters))
+    signal = sum(weight * power(base, parameters.mask_q) for weight, base in weighted)
+    masking = gain * power(sensitivity / gain, parameters.mask_q) * signal
     return excitation / (power(sensitivity, -2 * parameters.mask_p) + masking**2).sqrt()
 
 
-def _masking_signal(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> Tensor:
-    """Sum of masking from the band itself, its other orientations and its neighbours, before the band's sensitivity."""
-    return sum(weight * power(base, parameters.mask_q) for weight, base in _maskers(mutual, finer, coarser, parameters))
-
-
-def _maskers(mutual: Tensor, finer: Tensor, coarser: Tensor, parameters: Parameters) -> list[tuple[float, Tensor]]:
+def _maskers(mutual: Tensor, finer: Tensor, coarser: Tensor, weights: Weights) -> list[tuple[float | Tensor, Tensor]]:
     """What masks a band, each with its weight: itself, its neighbours, and its other orientations if it has any."""
-    neighbour = 2 * finer.clamp(min=0) + coarser.clamp(min=0) / 2
-    maskers = [(10**parameters.log10_mask_self, mutual), (10**parameters.log10_mask_neighbour_band, neighbour)]
+    own, neighbour, others = weights
+    maskers = [(own, mutual), (neighbour, 2 * finer.clamp(min=0) + coarser.clamp(min=0) / 2)]
     if mutual.shape[1] > 1:
-        others = (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)
-        maskers.append((10**parameters.log10_mask_cross_orientation, others))
+        maskers.append((others, (mutual.sum(dim=1, keepdim=True) - mutual).clamp(min=0)))
     return maskers
 
 
 class _MaskedDifference(torch.autograd.Function):
-    """The formula with its derivative written out, which takes no power anew: (x^p)' is p x^p / x."""
+    """The formula with its derivative written out: of every power, x^(p - 1) is found, and x^p is x times that."""
 
     @staticmethod
-    def forward(ctx, difference, sensitivity, mutual, finer, coarser, band, parameters) -> Tensor:
-        p, q, gain = parameters.mask_p, parameters.mask_q, 2.0**band
-        scale, threshold = gain * power(sensitivity / gain, q), power(sensitivity, -2 * p)
-        weighted = _maskers(mutual, finer, coarser, parameters)
-        powers = [power(base, q) for _, base in weighted]
-        masking = powers[0] * weighted[0][0]
-        for (weight, _), raised in zip(weighted[1:], powers[1:], strict=True):
-            masking.add_(raised, alpha=weight)
+    def forward(ctx, difference, sensitivity, mutual, finer, coarser, band, parameters, weights) -> Tensor:
+        p, q = parameters.mask_p, parameters.mask_q
+        octaves = sensitivity.log2()
+        threshold, scale = (-2 * p * octaves).exp2_(), (q * (octaves - band)).add_(band).exp2_()
+        masking, slopes = None, []
+        for weight, base in _maskers(mutual, finer, coarser, weights):
+            slopes.append(base.log2().mul_(q - 1).exp2_().mul_(weight))
+            masking = slopes[-1] * base if masking is None else masking.addcmul_(slopes[-1], base)
         masking.mul_(scale)
         shrink = torch.addcmul(threshold, masking, masking).rsqrt_()
-        masked = (difference / gain).abs_().log2_().mul_(p).add_(band).exp2_().mul_(shrink).copysign_(difference)
+        slope = difference.abs().log2_().sub_(band).mul_(p - 1).exp2_().mul_(shrink)
         if any(ctx.needs_input_grad):
             inputs = difference, sensitivity, mutual, finer, coarser
-            ctx.save_for_backward(*inputs, scale, threshold, masking, shrink, masked, *powers)
-            ctx.band, ctx.parameters = band, parameters
-        return masked
+            ctx.save_for_backward(*inputs, scale, threshold, masking, shrink, slope, *slopes)
+            ctx.fixed = {"band": band, "parameters": parameters, "weights": weights}
+        return slope * difference
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs, needed = ctx.saved_tensors[:5], ctx.needs_input_grad[:5]
         if torch.is_grad_enabled():
-            plain = partial(plain_masked_difference, band=ctx.band, parameters=ctx.parameters)
-            return *gradients_of(plain, inputs, needed, (gradient,)), None, None
-        difference, sensitivity, mutual, finer, coarser = inputs
-        scale, threshold, masking, shrink, masked, *powers = ctx.saved_tensors[5:]
-        p, q = ctx.parameters.mask_p, ctx.parameters.mask_q
-        flow = gradient * masked
-        at_difference = _over(flow, difference).mul_(p)
-        flow.mul_(shrink).mul_(shrink)
-        at_sensitivity = None
+            plain = partial(plain_masked_difference, **ctx.fixed)
+            return *gradients_of(plain, inputs, needed, (gradient,)), None, None, None
+        difference, sensitivity, *maskers = inputs
+        scale, threshold, masking, shrink, slope, *slopes = ctx.saved_tensors[5:]
+        p, q = ctx.fixed["parameters"].mask_p, ctx.fixed["parameters"].mask_q
+        flow = gradient * slope
+        at_difference, at_sensitivity = p * flow, None
+        flow.mul_(difference).mul_(shrink).mul_(shrink)
         if needed[1]:
             share = (p * threshold).addcmul(masking, masking, value=-q).mul_(flow)
-            at_sensitivity = share.div_(sensitivity).sum_to_size(sensitivity.shape)
-        flow.mul_(masking).mul_(scale).mul_(-q)
-        at_maskers = _masking_gradients(flow, (mutual, finer, coarser), powers, ctx.parameters)
+            at_sensitivity = share.sum_to_size(sensitivity.shape).div_(sensitivity)
+        flow.mul_(masking).mul_(-q * scale)
+        at_maskers = _masking_gradients(flow, maskers, slopes)
         at_maskers = [g if is_needed else None for g, is_needed in zip(at_maskers, needed[2:], strict=True)]
-        return at_difference, at_sensitivity, *at_maskers, None, None
+        return at_difference, at_sensitivity, *at_maskers, None, None, None
 
 
-def _over(numerator: Tensor, base: Tensor) -> Tensor:
-    """A quotient that is 0 where both are: what is left of x^p / x at 0."""
-    return numerator / base.masked_fill(base == 0, 1)
-
-
-def _masking_gradients(flow: Tensor, inputs: tuple[Tensor, ...], powers: list[Tensor], parameters: Parameters):
+def _masking_gradients(flow: Tensor, maskers: list[Tensor], slopes: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Gradient at mutual contrast and both neighbours, from q times that at the masking signal."""
-    mutual, finer, coarser = inputs
-    slopes = [
-        _over(raised, base).mul_(weight).mul_(flow.sum_to_size(raised.shape))
-        for raised, (weight, base) in zip(powers, _maskers(*inputs, parameters), strict=True)
-    ]
-    own, neighbour = slopes[:2]
-    if len(slopes) > 2:
-        own = own.sub_(slopes[2]).add_(slopes[2].sum(dim=1, keepdim=True))
+    _, finer, coarser = maskers
+    own, neighbour, *others = (slope * flow.sum_to_size(slope.shape) for slope in slopes)
+    if others:
+        own = own.sub_(others[0]).add_(others[0].sum(dim=1, keepdim=True))
     at_finer = (2 * neighbour).mul_(finer > 0).sum_to_size(finer.shape)
     at_coarser = neighbour.div_(2).mul_(coarser > 0).sum_to_size(coarser.shape)
     return own, at_finer, at_coarser

@@ -5,6 +5,7 @@ once. Under autograd every tile keeps a graph of its own, and its gradient is wr
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import torch
@@ -137,6 +138,7 @@ class _Tiled(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs)
         ctx.function, ctx.tiles, ctx.graphs = function, tiles, []
+        ctx.has_halo = tiles[0].seen != tiles[0].rows
 
         def run(tile: Tile) -> tuple[Tensor, ...]:
             needed = ctx.needs_input_grad[2:]
@@ -156,13 +158,27 @@ class _Tiled(torch.autograd.Function):
             return (None,) * len(ctx.needs_input_grad)
         if torch.is_grad_enabled() or not ctx.graphs:  # a second derivative, or a second pass
             return None, None, *gradients_of(ctx.function, inputs, needed, gradients)
-        totals = [torch.zeros_like(x) if n else None for x, n in zip(inputs, needed, strict=True)]
+        batch, height = ctx.tiles[-1].images.stop, ctx.tiles[-1].rows.stop
+        totals = [torch.empty_like(x) if n else None for x, n in zip(inputs, needed, strict=True)]
         wanted = [total for total in totals if total is not None]
+        # Several tiles may have seen the same: that is added up. All else is written once.
+        shared = [len(x) < batch or x.shape[2] < height or ctx.has_halo for x in wanted]
+        for total in compress(wanted, shared):
+            total.zero_()
         for tile in ctx.tiles:
-            for total, found in zip(wanted, _flow_back(*ctx.graphs.pop(0), tile, gradients), strict=True):
-                if found is not None:
-                    tile.part(total).add_(found)
+            found = _flow_back(*ctx.graphs.pop(0), tile, gradients)
+            for total, is_shared, flow in zip(wanted, shared, found, strict=True):
+                _put(tile.part(total), flow, is_shared)
         return None, None, *totals
+
+
+def _put(place: Tensor, flow: Tensor | None, is_shared: bool) -> None:
+    if is_shared:
+        place.add_(flow if flow is not None else 0)
+    elif flow is None:
+        place.zero_()
+    else:
+        place.copy_(flow)
 
 
 def _flow_back(parts: list[Tensor], edges: list, tile: Tile, gradients: tuple[Tensor | None, ...]):

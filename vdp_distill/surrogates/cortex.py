@@ -1,8 +1,7 @@
-"""A smaller visual cortex: the metric's pyramid, sensitivity, masking and detection at a fraction of their cost.
+"""A cortex that learns: the metric's pyramid, sensitivity, masking and detection, with filters and gains of its own.
 
-The structure is the metric's own (:func:`vdp_distill.pipeline.cortex`); what is spared is arithmetic. In the finest
-levels the powers of what masks are computed at every second pixel of each axis. Filters and gains start as the metric's
-and are then trained against its answers, so that they make good for what is left out.
+The structure is the metric's (:func:`vdp_distill.pipeline.cortex`), but for steps between resolutions, which are means
+and straight lines. Filters and gains start as the metric's and are then trained against its answers.
 Sources: Mantiuk et al. 2011, section 5; Simoncelli and Freeman 1995.
 """
 
@@ -13,21 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vdp_distill import csf, detection
+from vdp_distill import csf, detection, masking
 from vdp_distill.fourier import unit_frequency
-from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.polyphase import correlate, correlate_zero_stuffed
 from vdp_distill.pyramid import band_frequencies, pyramid_height, pyramid_sizes
-from vdp_distill.surrogates.bands import (
-    Band,
-    masked_difference,
-    masking_signal,
-    mean_luminance,
-    mutual_contrast,
-    starting_taps,
-    to_size,
-)
+from vdp_distill.surrogates.bands import Band, mean_luminance, starting_taps, to_size
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["CortexConfig", "SmallCortex", "Seen"]
@@ -40,39 +30,31 @@ REFERENCE_PPD = 45.0
 LOW_PASS_SUM = 2.0
 """Of the taps of the metric's low-pass filters: a constant grows by as much from level to level."""
 
-MASKING_LOG10 = (
-    DEFAULT_PARAMETERS.log10_mask_self,
-    DEFAULT_PARAMETERS.log10_mask_neighbour_band,
-    DEFAULT_PARAMETERS.log10_mask_cross_orientation,
-)
+KINDS = ("cortex", "fast")
 
 
 @dataclass(frozen=True)
 class CortexConfig:
-    """Shape of a small cortex.
+    """Shape of a visual system with a cortex.
 
     Parameters
     ----------
     kind
-        ``"cortex"`` or ``"fast"``: names only; the recipes give them their numbers.
-    reduced_levels
-        In how many levels, from the finest, what masks is raised to its power at every second pixel of each axis. 0:
-        the metric's own cortex, in which nothing is spared or learnt.
+        ``"cortex"``: the metric's own, which learns nothing. ``"fast"``: a :class:`SmallCortex`.
     scatter_every
         1: light scatter at full resolution; 2: the wide part of it at half, with learnt taps for the rest.
     """
 
     kind: str = "cortex"
-    reduced_levels: int = 1
     scatter_every: int = 2
 
     def __post_init__(self):
-        if self.reduced_levels < 0:
-            raise ValueError(f"network: reduced_levels must be at least 0, got {self.reduced_levels}")
+        if self.kind not in KINDS:
+            raise ValueError(f"network: kind must be one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.scatter_every not in (1, 2):
             raise ValueError(f"network: scatter_every must be 1 or 2, got {self.scatter_every}")
-        if not self.reduced_levels and self.scatter_every == 1:
-            raise ValueError("network: with reduced_levels 0 and scatter_every 1 there is nothing to learn; raise one")
+        if self.kind == "cortex" and self.scatter_every == 1:
+            raise ValueError("network: a cortex with scatter_every 1 has nothing to learn; take 2")
 
 
 class Seen(NamedTuple):
@@ -88,14 +70,9 @@ class Seen(NamedTuple):
 class SmallCortex(nn.Module):
     """Two achromatic responses to a map of contrast and the quality correlate.
 
-    Parameters
-    ----------
-    config
-        Its shape.
-
     Examples
     --------
-    >>> cortex = SmallCortex(CortexConfig())
+    >>> cortex = SmallCortex()
     >>> plane = torch.zeros(1, 1, 40, 48)
     >>> with torch.no_grad():
     ...     seen = cortex(Pair(plane, plane), Pair(plane + 50, plane + 50), plane, torch.tensor([45.0]))
@@ -103,9 +80,8 @@ class SmallCortex(nn.Module):
     (torch.Size([1, 1, 40, 48]), 0.0, 100.0)
     """
 
-    def __init__(self, config: CortexConfig):
+    def __init__(self):
         super().__init__()
-        self.config = config
         for name, taps in starting_taps().items():
             self.register_parameter(name, nn.Parameter(torch.tensor(taps, dtype=torch.get_default_dtype())))
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, CLASSES))
@@ -139,10 +115,10 @@ class SmallCortex(nn.Module):
         images = achromatic.test - achromatic.reference, achromatic.reference
         # One after the other: what is larger than 32 MB the system clears anew at every call.
         high, low = zip(*(correlate(image, self._pass()).split(1, dim=1) for image in images), strict=True)
-        bands = [Band(*high, 0, self.config.reduced_levels > 0)]
+        bands = [Band(*high, 0)]
         for level in range(levels):
             found, low = zip(*(self._filtered(image, level) for image in low), strict=True)
-            bands.append(Band(*found, level, level < self.config.reduced_levels))
+            bands.append(Band(*found, level))
         return [*bands, Band(*low, levels)]
 
     def _pass(self, end: str = "") -> Tensor:
@@ -181,41 +157,54 @@ class SmallCortex(nn.Module):
         self, bands: list[Band], luminance: Pair, frequencies: Tensor, pixels_per_degree: Tensor
     ) -> list[Tensor]:
         """Masked difference of every band."""
-        mutual = [mutual_contrast(band) for band in bands]
+        mutual = [masking.mutual_contrast(band.difference, band.reference) for band in bands]
         log10_luminance = mean_luminance(luminance)
-        tables = csf.csf_tables(frequencies)
-        octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
+        tables, octaves = csf.csf_tables(frequencies), (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
         responses, level = [], 0
         for number, band in enumerate(bands):
-            kind = CLASSES - 1 if number + 1 == len(bands) else min(number, CLASSES - 2)
+            kind = kind_of(number, len(bands))
             constant, slope, bend = self.sensitivity_gain[:, kind]
             gain = (constant + slope * octaves + bend * octaves**2).exp()
-            plane, table = gain.expand(band.reference.shape[0], 1, 1, 1), None
-            if number + 1 < len(bands):
-                plane = log10_luminance = to_size(log10_luminance, band.level - level, band.size)
-                level = band.level
-                table = tables[number] * gain
-            signal = self.masking(bands, mutual, number, kind)
-            responses.append(masked_difference(band, plane, table, signal, number, self.output_gain[kind].exp()))
+            if kind == CLASSES - 1:
+                seen = (gain.expand(band.reference.shape[0], 1, 1, 1),)
+            else:
+                log10_luminance = to_size(log10_luminance, band.level - level, band.size)
+                level, seen = band.level, (log10_luminance, tables[number] * gain)
+            maskers = mutual[number], *neighbours(bands, mutual, number)
+            responses.append(self.masked(band, maskers, number, kind, *seen))
         return responses
 
-    def masking(self, bands: list[Band], mutual: list[Tensor], number: int, kind: int) -> Tensor:
-        """What masks a band: itself, its neighbours and its other orientations."""
-        own, learnt = mutual[number], self.masking_gain[:, kind].exp()
-        gains = tuple(gain * 10**log for gain, log in zip(learnt, MASKING_LOG10, strict=True))
-        lenders = [(number - 1, 2.0)] if number else []
-        lenders += [(number + 1, 0.5)] if number + 2 < len(mutual) else []
-        lent = []
-        for lender, weight in lenders:
-            octaves = bands[number].masked_at - bands[lender].masked_at
-            lent.append(weight * to_size(mutual[lender][:, : own.shape[1]], octaves, own.shape[-2:]))
-        return masking_signal(own, lent, gains)
+    def masked(
+        self, band: Band, maskers: tuple[Tensor, ...], number: int, kind: int, plane: Tensor, *table: Tensor
+    ) -> Tensor:
+        """Difference of a band in units of its masked threshold, (N, O, h, w).
+
+        Parameters
+        ----------
+        maskers
+            As for :func:`vdp_distill.masking.masked_difference`.
+        number, kind
+            Of the band, whose gain is 2^number; of its own gains.
+        plane
+            log10 of luminance at the band's size, (N, 1, h, w); without a table, sensitivity itself.
+        *table
+            The band's sensitivity, :func:`vdp_distill.csf.csf_tables`.
+        """
+        learnt, output = self.masking_gain[:, kind].exp(), self.output_gain[kind].exp()
+        weights = tuple(gain * weight for gain, weight in zip(learnt, masking.masking_weights(), strict=True))
+
+        def compare(difference, plane, *rest):
+            maskers, table = rest[:3], rest[3:]
+            sensitivity = csf.band_sensitivity(plane, *table) if table else plane
+            return output * masking.masked_difference(difference, sensitivity, maskers, number, weights=weights)
+
+        return in_tiles(compare, band.difference, plane, *maskers, *table, learnt=(output, *weights, *table))
 
     def quality(self, responses: list[Tensor], changed: Tensor, frequencies: Tensor, size: tuple[int, int]) -> Tensor:
         """The quality correlate Q from the energy of every band where light changed."""
         energies = []
         for number, (response, full_size) in enumerate(zip(responses, pyramid_sizes(*size), strict=True)):
-            kind = CLASSES - 1 if number + 1 == len(responses) else min(number, CLASSES - 2)
+            kind = kind_of(number, len(responses))
             changed = to_size(changed, int(number > 1), response.shape[-2:])
             rows = in_tiles(detection.row_energy, response, changed)
             pixels = math.prod(full_size)
@@ -231,3 +220,20 @@ class SmallCortex(nn.Module):
             taps, low = taps.transpose(0, 1), correlate_zero_stuffed(low, low_taps, *side)
             low = low + correlate(own, taps)
         return correlate(torch.cat([high, low], dim=1), self._pass("_back").transpose(0, 1))
+
+
+def kind_of(number: int, count: int) -> int:
+    """Whose gains a band has: its own among the finest, those of all coarser ones, or the base band's."""
+    return CLASSES - 1 if number + 1 == count else min(number, CLASSES - 2)
+
+
+def neighbours(bands: list[Band], mutual: list[Tensor], number: int) -> tuple[Tensor, Tensor]:
+    """:func:`vdp_distill.masking.neighbours` by means where a band shrinks, by straight lines where it grows."""
+    band, (orientations, *size) = bands[number], mutual[number].shape[1:]
+    found = []
+    for lender, is_there in ((number - 1, number > 0), (number + 1, number + 2 < len(bands))):
+        if is_there:
+            found.append(to_size(mutual[lender][:, :orientations], band.level - bands[lender].level, size))
+        else:
+            found.append(mutual[number].new_zeros(1, 1, 1, 1))
+    return tuple(found)

@@ -61,60 +61,37 @@ def shrunk(plane: Tensor, step: int) -> Tensor:
     return means(F.pad(plane, (0, columns, 0, rows)), step) / means(held, step)
 
 
-def doubled(plane: Tensor, height: int, width: int) -> Tensor:
-    """Values of every second pixel of each axis at every pixel of a size, bilinear; beyond the last, its own.
-
-    Parameters
-    ----------
-    plane
-        (..., ceil(height / 2), ceil(width / 2)).
+def doubled(plane: Tensor) -> Tensor:
+    """Twice as many pixels an axis, bilinear: torch's, with a derivative that takes half its time.
 
     Examples
     --------
-    >>> doubled(torch.tensor([[[[1.0, 3.0]]]]), 1, 4)
-    tensor([[[[1., 2., 3., 3.]]]])
+    >>> doubled(torch.tensor([[[[0.0, 4.0]]]]))[0, 0, 0]
+    tensor([0., 1., 3., 4.])
     """
-    if torch.compiler.is_compiling() or plane.device.type != "cpu":
-        whole = [2 * length - 1 for length in plane.shape[-2:]]
-        plane = F.interpolate(plane, size=whole, mode="bilinear", align_corners=True)
-        return F.pad(plane, (0, width - whole[1], 0, height - whole[0]), mode="replicate")
-    return _Doubled.apply(plane, height, width)
+    return _Doubled.apply(plane)
 
 
 class _Doubled(torch.autograd.Function):
-    """Means of neighbours written between them; the derivative gives each half of what lies between."""
+    """A pixel gives three quarters to the two in its place and a quarter to those beside them."""
 
     @staticmethod
-    def forward(ctx, plane: Tensor, height: int, width: int) -> Tensor:
-        wide = plane.new_empty(*plane.shape[:-1], width)
-        _fill_between(wide.transpose(-2, -1), plane.transpose(-2, -1))
-        whole = plane.new_empty(*plane.shape[:-2], height, width)
-        _fill_between(whole, wide)
-        return whole
+    def forward(ctx, plane: Tensor) -> Tensor:
+        return F.interpolate(plane, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        rows = _gathered(gradient)
-        return _gathered(rows.transpose(-2, -1)).transpose(-2, -1), None, None
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        rows = gradient.unflatten(-2, (-1, 2)).unbind(-2)
+        columns = _gathered(*rows, -2).unflatten(-1, (-1, 2)).unbind(-1)
+        return _gathered(*columns, -1)
 
 
-def _fill_between(target: Tensor, source: Tensor) -> None:
-    """Rows at every second row, and between them their means."""
-    between = target.shape[-2] // 2
-    target[..., ::2, :] = source
-    target[..., 1 : 2 * source.shape[-2] - 1 : 2, :] = (source[..., :-1, :] + source[..., 1:, :]).div_(2)
-    if between == source.shape[-2]:
-        target[..., -1, :] = source[..., -1, :]
-
-
-def _gathered(gradient: Tensor) -> Tensor:
-    """What flows back to every second row."""
-    even, odd = gradient[..., ::2, :], gradient[..., 1::2, :]
-    inner = even.shape[-2] - 1
-    half = odd[..., :inner, :] / 2
-    total = even.clone()
-    total[..., :-1, :] += half
-    total[..., 1:, :] += half
-    if odd.shape[-2] > inner:
-        total[..., -1, :] += odd[..., -1, :]
+def _gathered(first: Tensor, second: Tensor, axis: int) -> Tensor:
+    """What flows back from two pixels in a pixel's place and from its neighbours'; an edge is its own neighbour."""
+    last = first.shape[axis] - 1
+    total = (first + second) * 0.75
+    total.narrow(axis, 0, last).add_(first.narrow(axis, 1, last), alpha=0.25)
+    total.narrow(axis, 1, last).add_(second.narrow(axis, 0, last), alpha=0.25)
+    total.select(axis, 0).add_(first.select(axis, 0), alpha=0.25)
+    total.select(axis, last).add_(second.select(axis, last), alpha=0.25)
     return total

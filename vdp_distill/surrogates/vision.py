@@ -51,12 +51,12 @@ class SmallVision(VisualSystem):
         self.config = config
         table = torch.tensor(fitted_taps(3), dtype=torch.get_default_dtype()) if config.scatter_every > 1 else None
         self.register_parameter("scatter_taps", table if table is None else nn.Parameter(table))
-        self.cortex = SmallCortex(config) if config.reduced_levels else MetricCortex()
+        self.cortex = MetricCortex() if self.sees_colours else SmallCortex()
 
     @property
     def sees_colours(self) -> bool:
         """Whether colours far from the image's mean are mended."""
-        return not self.config.reduced_levels
+        return self.config.kind == "cortex"
 
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs.
