@@ -102,6 +102,33 @@ def test_tails_continue_the_curve_with_a_gradient_that_leads_back(colorspace):
     assert (code.grad[..., :10] > 0).all() and (code.grad[..., -10:] > 0).all()
 
 
+CURVES = pytest.mark.parametrize("colorspace", ["sRGB", "gamma-2.4", "luma-2.2", "BT.2020-PQ", "BT.2020-HLG"])
+
+
+@CURVES
+def test_inside_the_tails_are_left_out_and_nothing_changes(colorspace):
+    """Values and gradients are those of an image whose one pixel beyond the ends needs them."""
+    display = Display(colorspace=colorspace, max_luminance=200, min_luminance=0.5)
+    inside = COLOUR.clone()
+    beyond = torch.cat([inside, torch.full((1, 3, 1, 1), 1.5, dtype=torch.float64)], dim=3)
+    found = []
+    for code in (inside.requires_grad_(), beyond.requires_grad_()):
+        light = display.light(code, extend=True)[..., :33]
+        found.append((light, torch.autograd.grad(light.square().sum(), code)[0][..., :33]))
+    # The slope at white is a difference quotient over 1e-6.
+    assert all(torch.allclose(*pair, rtol=2e-6) for pair in zip(*found, strict=True))
+
+
+@CURVES
+def test_black_and_white_keep_a_gradient(colorspace):
+    """torch's clamp gives none at its ends: saturated pixels could not come back."""
+    display = Display(colorspace=colorspace, max_luminance=200, min_luminance=0.5)
+    for code in (0.0, 1.0):
+        pixel = torch.full((1, 3, 1, 1), code, dtype=torch.float64, requires_grad=True)
+        display.light(pixel, extend=True).sum().backward()
+        assert (pixel.grad > 0).all()
+
+
 def test_srgb_tails_are_straight():
     display = ENCODING_DISPLAYS["sRGB-display"]
     code = torch.tensor([-0.02, -0.01, 0.0, 1.0, 1.1, 1.2], dtype=torch.float64).view(1, 1, 1, 6).expand(1, 3, 1, 6)

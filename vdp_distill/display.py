@@ -187,14 +187,15 @@ class Display:
         """
         if self.primaries == "grey" and code.shape[1] == 3:
             code = (code * code.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        # Colours outside a wide gamut are continued inside 0..1 too.
+        extend = extend and (self.primaries == "bt2020" or not transfer_curves.is_inside(code, self.curve))
         tails = self._tails if extend else None
         emitted = transfer_curves.emitted(code, self.curve, self.max_luminance, self.black_cdm2, tails)
         if self.primaries == "bt2020":
             matrix = emitted.new_tensor(BT2020_TO_BT709)
             wide = (matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:])
-            emitted = wide.clamp(min=0)
-            if extend:  # the gradient passes the clamp, or colours outside the gamut could not come back
-                emitted = emitted + (wide - wide.detach()) * (wide < 0)
+            # With `extend` the gradient passes, or colours outside the gamut could not come back.
+            emitted = torch.where(wide > 0, wide, wide - wide.detach()) if extend else wide.clamp(min=0)
         light = emitted + self.reflection_cdm2
         return _keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vdp_distill import checks, pipeline
+from vdp_distill.clamping import clamped
 from vdp_distill.display import Display
 from vdp_distill.metric import HDRVDP2, Result, as_arrays
 from vdp_distill.pipeline import Pair, Retina
@@ -241,5 +242,5 @@ class SwiftVDP(SmallVDP):
 
 def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:
     """The polynomial in 0..1, continued as the display's curve is."""
-    inside = codes.clamp(0, 1)
+    inside = clamped(codes, 0, 1)
     return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vdp_distill.power import power
 
-__all__ = ["srgb", "pq_cdm2", "hlg_scene", "tail_slopes", "emitted"]
+__all__ = ["srgb", "pq_cdm2", "hlg_scene", "tail_slopes", "is_inside", "emitted"]
 
 PQ_PEAK_CDM2 = 10_000.0
 
@@ -59,9 +59,23 @@ def tail_slopes(curve: str) -> tuple[float, float]:
     return 64 * (first - zero), 1e6 * (one - almost)
 
 
+def is_inside(code: Tensor, curve: str) -> bool:
+    """Whether the tails have nothing to add, to values or to gradients: to know costs a hundredth of them.
+
+    On the processor alone: a GPU would have to be waited for. Curves in cd/m2 stop at a peak before their end; a power
+    curve is flat at 0, where the tail is not.
+    """
+    reads = code.device.type == "cpu" and not torch.compiler.is_compiling()
+    if not reads or curve in ("PQ", "HLG", "linear"):
+        return False
+    low, high = code.detach().aminmax()
+    return bool((low >= 0 if curve == "sRGB" else low > 0) & (high <= 1))
+
+
 def _with_tails(code: Tensor, curve: str, tails: tuple[float, float]) -> Tensor:
-    inside = code.clamp(0, 1)
-    below, above = (code - inside).clamp(max=0), (code - inside).clamp(min=0)
+    """The curve, and straight lines from its ends on: at an end the gradient is the line's."""
+    below, above = torch.where(code <= 0, code, 0), torch.where(code >= 1, code - 1, 0)
+    inside = torch.where((code > 0) & (code < 1), code, code.detach().clamp(0, 1))
     return _relative(inside, curve) + tails[0] * below + tails[1] * above
 
 
@@ -102,5 +116,6 @@ def emitted(code: Tensor, curve: str, peak_cdm2: float, black_cdm2: float, tails
 
 def _stop_at(light: Tensor, peak_cdm2: float, extend: bool) -> Tensor:
     """Clip to the display's peak; with ``extend`` the gradient passes, so that light above the peak can come back."""
-    stopped = light.clamp(max=peak_cdm2)
-    return stopped + (light - light.detach()) * (light > peak_cdm2) if extend else stopped
+    if not extend:
+        return light.clamp(max=peak_cdm2)
+    return torch.where(light < peak_cdm2, light, peak_cdm2 + (light - light.detach()))

@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vdp_distill import zoo
+from vdp_distill.clamping import clamped
 from vdp_distill.losses.contract import ImageLoss
 from vdp_distill.surrogates.forward import ForwardNetwork, Judged
 
@@ -50,7 +51,7 @@ class ForwardLoss(ImageLoss):
         self.channels = (1, 3) if network.config.channels == 3 else (1,)
 
     def values(self, test: Tensor, reference: Tensor) -> Tensor:
-        distance = self.network.distances(test.clamp(0, 1), reference.clamp(0, 1)).score
+        distance = self.network.distances(clamped(test, 0, 1), clamped(reference, 0, 1)).score
         # Beyond 0..1 nothing was learnt: what is there counts by itself, and its gradient points back.
         outside = (test - test.clamp(0, 1)) - (reference - reference.clamp(0, 1))
         return self.network.config.scale * (distance + outside.abs().mean(dim=(1, 2, 3)))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from vdp_distill.clamping import clamped
 from vdp_distill.losses.contract import ImageLoss, package
 
 __all__ = ["ColorVideoVDP", "FLIP"]
@@ -42,7 +43,7 @@ class ColorVideoVDP(ImageLoss):
         self.metrics: dict[torch.device, object] = {}
 
     def values(self, test: Tensor, reference: Tensor) -> Tensor:
-        images = (image.to(torch.float32).clamp(0, 1) for image in (test, reference))
+        images = (clamped(image.to(torch.float32), 0, 1) for image in (test, reference))
         return self._metric(test.device).loss(*images, dim_order="BCHW").reshape(-1).to(test)
 
     def _metric(self, device: torch.device):
