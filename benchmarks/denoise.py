@@ -36,7 +36,7 @@ PATCH, HELD_OUT_PATCH = 64, 128
 PICTURES_SHOWN = 3
 SHOWN_NOISE = 1
 """Which of a study's levels of noise the pictures show."""
-CELL_PIXELS = {"digits": 110, "photographs": 200}
+CELL_PIXELS = {"digits": 110, "photographs": 140}
 
 
 @dataclass
