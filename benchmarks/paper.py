@@ -27,8 +27,9 @@ from benchmarks.machine import RESULTS
 from benchmarks.surrogates import JUDGED, load_samples, write
 from vdp_distill import zoo
 from vdp_distill.example_pairs import photograph_pairs
-from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.metric import HDRVDP2
 from vdp_distill.recipes import models_folder, read_toml
+from vdp_distill.result import Result
 from vdp_distill.surrogate_metric import ChainVDP
 from vdp_distill.surrogates.paper import Chain
 

@@ -3,7 +3,8 @@
 from vdp_distill.display import Display, display_pixels_per_degree, load_display
 from vdp_distill.losses import VDPLoss
 from vdp_distill.memory import keep_freed_memory
-from vdp_distill.metric import HDRVDP2, Result, hdrvdp2
+from vdp_distill.metric import HDRVDP2, hdrvdp2
+from vdp_distill.result import Result
 from vdp_distill.version import __version__
 
 __all__ = [

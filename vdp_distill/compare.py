@@ -12,7 +12,8 @@ from vdp_distill.criterion import PEOPLE, Criterion, load_criterion
 from vdp_distill.display import load_display
 from vdp_distill.io import Image, read_image, write_image
 from vdp_distill.jnd.judge import judging
-from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.metric import HDRVDP2
+from vdp_distill.result import Result
 from vdp_distill.settings import Settings
 from vdp_distill.visualize import heatmap
 

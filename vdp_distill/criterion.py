@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.metric import Result
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
+from vdp_distill.result import Result
 
 __all__ = [
     "Criterion",

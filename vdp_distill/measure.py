@@ -21,7 +21,8 @@ from torch import Tensor
 from vdp_distill import zoo
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.example_pairs import photograph_pairs
-from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.metric import HDRVDP2
+from vdp_distill.result import Result
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["Benchmark", "benchmark", "fidelity"]

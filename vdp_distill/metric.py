@@ -1,6 +1,5 @@
-"""The metric as a function and as a module: images in, :class:`Result` out."""
+"""The metric as a function and as a module: images in, :class:`vdp_distill.result.Result` out."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -10,46 +9,15 @@ from torch import Tensor, nn
 from vdp_distill import checks, detection, pipeline
 from vdp_distill.display import load_display
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
-from vdp_distill.pipeline import STAGES, Geometry, Pair
+from vdp_distill.pipeline import Geometry, Pair
+from vdp_distill.result import Result, as_arrays, record, stages_of
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
 from vdp_distill.uncompiled import uncompiled
-from vdp_distill.version import METRIC_VERSION, __version__
 
-__all__ = ["Result", "HDRVDP2", "hdrvdp2"]
+__all__ = ["HDRVDP2", "hdrvdp2"]
 
 SIZES_REMEMBERED = 4
 """How many image sizes an :class:`HDRVDP2` keeps filters for."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """What the metric predicts for a batch of pairs.
-
-    Attributes
-    ----------
-    P_map
-        Probability that a difference is seen at each pixel, (N, 1, H, W).
-    P_det
-        Probability that a difference is seen anywhere, (N,).
-    C_map, C_max
-        Contrast in threshold units, (N, 1, H, W), and its peak, (N,); P = 1 - 0.5^C.
-    Q
-        Quality correlate of release 2.2.1, (N,): 100 for identical images.
-    stages
-        Every stage by its name in :data:`vdp_distill.pipeline.STAGES`, if kept; ``stages["achromatic"].test``.
-    settings
-        Everything needed to repeat the prediction, as plain data.
-
-    For NumPy images the maps are (H, W), the numbers NumPy scalars, the stages (H, W) or (H, W, C).
-    """
-
-    P_map: Tensor | np.ndarray
-    P_det: Tensor | np.floating
-    C_map: Tensor | np.ndarray
-    C_max: Tensor | np.floating
-    Q: Tensor | np.floating
-    stages: dict
-    settings: dict
 
 
 class HDRVDP2(nn.Module):
@@ -119,7 +87,7 @@ class HDRVDP2(nn.Module):
         retinas, cortex = self.respond(test, reference, settings)
         contrast = detection.pool_contrast(cortex.contrast_map, self.fitted)
         probability = detection.probability(contrast)
-        stages = _stages(retinas, cortex) if settings.keep_stages else {}
+        stages = stages_of(retinas, cortex) if settings.keep_stages else {}
         return Result(
             P_map=probability,
             P_det=probability.amax(dim=(1, 2, 3)),
@@ -245,38 +213,3 @@ def _hashable(value) -> bool:
     except TypeError:
         return False
     return not isinstance(value, Tensor)
-
-
-def stages_of_retinas(retinas: Pair) -> dict[str, Pair]:
-    """The early stages of both images by their names."""
-    return {name: Pair(*values) for name, *values in zip(pipeline.Retina._fields, *retinas, strict=True)}
-
-
-def _stages(retinas: Pair, cortex: pipeline.Cortex) -> dict:
-    stages = stages_of_retinas(retinas)
-    cortical = {name: getattr(cortex, name) for name in ("pyramid", "baseband", "masked_difference", "contrast_map")}
-    stages.update(cortical)
-    return {stage.name: stages[stage.name] for stage in STAGES}
-
-
-def record(settings: Settings, test: Tensor, engine: str) -> dict:
-    """Everything needed to repeat a prediction, as plain data."""
-    about = {"metric": METRIC_VERSION, "vdp_distill": __version__, "torch": torch.__version__, "dtype": str(test.dtype)}
-    return {**about, "size": list(test.shape[-2:]), **settings.record(), "engine": engine}
-
-
-def as_arrays(result: Result) -> Result:
-    """A result of one pair as NumPy arrays and scalars."""
-    stages = {name: _stage_arrays(value) for name, value in result.stages.items()}
-    maps = {name: getattr(result, name)[0, 0].numpy(force=True) for name in ("P_map", "C_map")}
-    scalars = {name: getattr(result, name)[0].numpy(force=True)[()] for name in ("P_det", "C_max", "Q")}
-    return Result(**maps, **scalars, stages=stages, settings=result.settings)
-
-
-def _stage_arrays(stage):
-    if isinstance(stage, Pair):
-        return Pair(*map(_stage_arrays, stage))
-    if isinstance(stage, list):
-        return [_stage_arrays(band) for band in stage]
-    planes = stage[0].numpy(force=True)
-    return planes[0] if len(planes) == 1 else planes.transpose(1, 2, 0)

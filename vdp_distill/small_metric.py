@@ -10,8 +10,9 @@ from torch import Tensor
 from vdp_distill import checks, pipeline
 from vdp_distill.clamping import clamped
 from vdp_distill.display import Display
-from vdp_distill.metric import HDRVDP2, Result, as_arrays
+from vdp_distill.metric import HDRVDP2
 from vdp_distill.pipeline import Pair, Retina
+from vdp_distill.result import Result, as_arrays
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey

@@ -7,9 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from vdp_distill.metric import HDRVDP2, Result
+from vdp_distill.metric import HDRVDP2
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, Retina
+from vdp_distill.result import Result
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogates.conditioned import ConditionedChain
 from vdp_distill.surrogates.half_resolution import PIXELS_PER_DEGREE

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from vdp_distill.detection import log_contrast
 from vdp_distill.display import Display
-from vdp_distill.metric import HDRVDP2, Result, stages_of_retinas
+from vdp_distill.metric import HDRVDP2
 from vdp_distill.packing import unpack_light
 from vdp_distill.pipeline import STAGES, Pair, full_precision
 from vdp_distill.pyramid import pyramid_sizes
+from vdp_distill.result import Result, stages_of_retinas
 from vdp_distill.settings import to_light
 
 __all__ = [

@@ -111,8 +111,8 @@ def ask(black_box: BlackBox, test: np.ndarray, reference: np.ndarray, output: st
     Examples
     --------
     >>> grey = np.full((16, 16), 0.5, np.float32)
-    >>> ask(lambda test, reference: abs(test - reference), 0 * grey, grey, "map").mean()
-    np.float32(0.5)
+    >>> float(ask(lambda test, reference: abs(test - reference), 0 * grey, grey, "map").mean())
+    0.5
     """
     try:
         answer = black_box(test.copy(), reference.copy())
