@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from benchmarks.machine import RESULTS, describe, photograph_pair
 from benchmarks.sides import both_ways
 from benchmarks.speed import rounded, rounds_of
-from benchmarks.surrogates import load_samples, number_rows, predictions
+from benchmarks.surrogates import LIGHT, load_samples, number_rows, predictions
 from vdp_distill import HDRVDP2, keep_freed_memory, zoo
 
 ERROR, TYPICAL = "log10 C_max, RMSE", "log10 C_max, median error"
@@ -62,8 +62,9 @@ class Point:
 
     def errors(self, samples: dict[str, Tensor]) -> dict[str, str]:
         """Errors on a set."""
+        metric = zoo.load(self.model, **LIGHT)
         with self.mode():
-            found = predictions(self.model, samples)
+            found = predictions(metric, samples)
         return {quantity: f"{value:.4g}" for quantity, value, _, _ in number_rows(found, samples)}
 
     def timed(self, test: Tensor, reference: Tensor):
@@ -123,7 +124,9 @@ def plot(rows: list[dict], path: Path) -> None:
             axes.plot(time, median, "_", color=f"C{number}", markersize=12)
             if kind == "filters in bfloat16":
                 continue
-            side = {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"xytext": (6, 4)}
+            side = {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"ha": "center", "xytext": (0, -14)}
+            if kind == "another size":
+                side = {"ha": "center", "xytext": (0, 8)}
             axes.annotate(row["model"], (time, square), textcoords="offset points", fontsize=8, **side)
         axes.plot([], [], marker, color=f"C{number}", label=kind)
     axes.set(xscale="log", yscale="log", xlabel="forward time of a 1080p pair, multiples of the exact metric's")

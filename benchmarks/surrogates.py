@@ -35,6 +35,7 @@ from vdp_distill.metric import HDRVDP2
 COLUMNS = ("model", "quantity", "value", "unit", "samples", "data")
 FIELDS = ("light/test", "light/reference", "sum_S", "P_det", "P_map", "Q", "C_map")
 CONDITIONS = {"pixels_per_degree": "pixels_per_degree", "surround_l": "surround_cdm2", "emission": "emission"}
+LIGHT = {"encoding": "rgb-bt.709", "pixels_per_degree": 30.0}
 NEAR = (0.02, 0.98)
 JUDGED = (1e-2, 1e5)
 PEAK_DEG = 0.25
@@ -63,9 +64,9 @@ def settings_of(samples: dict[str, Tensor], rows: slice) -> dict:
 
 
 @torch.no_grad()
-def predictions(model: str, samples: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What a model says of every sample."""
-    metric = zoo.load(model, encoding="rgb-bt.709", pixels_per_degree=30.0)
+def predictions(model: str | HDRVDP2, samples: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a model, by its name or loaded with :data:`LIGHT`, says of every sample."""
+    metric = zoo.load(model, **LIGHT) if isinstance(model, str) else model
     found = defaultdict(list)
     for start in range(0, len(samples["Q"]), 16):
         rows = slice(start, start + 16)
