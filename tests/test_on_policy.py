@@ -69,9 +69,9 @@ def test_so_many_pass_the_restorer(share):
 def test_a_training_on_policy(tmp_path):
     good = OnPolicy(Samples(), brighter, share=1.0)
     sets = OnPolicySets({"train": Samples(), "val": good}, brighter, share=1.0)
-    recipe = Recipe(CortexConfig(), Training(images_per_batch=4, steps=1, accelerator="cpu"))
+    recipe = Recipe(CortexConfig(kind="fast"), Training(images_per_batch=4, steps=1, accelerator="cpu"))
     distill.train(recipe, sets, tmp_path / "run", progress=False)
-    assert zoo.load_network(tmp_path / "run").config == CortexConfig()
+    assert zoo.load_network(tmp_path / "run").config == CortexConfig(kind="fast")
 
 
 def test_what_is_wrong_is_said():

@@ -12,6 +12,7 @@ from vdp_distill.training.cortex import CortexTask
 from vdp_distill.training.recipe import Recipe, Training, read_recipe
 
 PPD = 30.0
+FAST = CortexConfig(kind="fast")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def exact():
 
 def test_a_perfect_answer_costs_nothing(exact):
     batch, seen = exact
-    losses, errors = CortexTask(CortexConfig()).evaluate(lambda *inputs: seen, batch)
+    losses, errors = CortexTask(FAST).evaluate(lambda *inputs: seen, batch)
     # P_det is the map's largest value there and 1 - 0.5^sum here: the same but for float32.
     assert losses.shape == (len(batch["Q"]), 4) and losses.abs().max() < 1e-4
     assert errors.nan_to_num().abs().max() < 1e-4
@@ -46,7 +47,7 @@ def test_a_perfect_answer_costs_nothing(exact):
 
 def test_an_error_is_counted_in_its_own_column(exact):
     batch, seen = exact
-    task = CortexTask(CortexConfig())
+    task = CortexTask(FAST)
     _, errors = task.evaluate(lambda *inputs: Seen(seen.contrast_map, seen.quality + 2), batch)
     assert torch.allclose(errors[:, 3], torch.full_like(errors[:, 3], 4.0), rtol=1e-3)
     _, errors = task.evaluate(lambda *inputs: Seen(10 * seen.contrast_map, seen.quality), batch)
@@ -58,7 +59,7 @@ def test_an_error_is_counted_in_its_own_column(exact):
 
 def test_some_steps_help(exact):
     batch, _ = exact
-    task, network = CortexTask(CortexConfig()), SmallVision(CortexConfig())
+    task, network = CortexTask(FAST), SmallVision(FAST)
     with torch.no_grad():
         network.cortex.output_gain.add_(0.3)  # it starts too near the metric for a few steps to show
     optimizer = torch.optim.Adam(task.parameter_groups(network, Training(learning_rate=2e-4)))
@@ -73,9 +74,8 @@ def test_some_steps_help(exact):
 
 
 def test_taps_and_gains_have_their_own_rates():
-    config = CortexConfig(kind="fast")
-    network = SmallVision(config)
-    groups = CortexTask(config).parameter_groups(network, Training(learning_rate=1e-3))
+    network = SmallVision(FAST)
+    groups = CortexTask(FAST).parameter_groups(network, Training(learning_rate=1e-3))
     assert [group["lr"] for group in groups] == [1e-3, 25e-3]
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 
@@ -118,7 +118,7 @@ def test_only_the_named_parameters_are_learnt(exact, tmp_path):
 
 def test_a_start_of_another_network_is_refused(exact, tmp_path):
     sets = {"train": Samples(exact[0]), "val": Samples(exact[0])}
-    recipe = Recipe(CortexConfig(), Training(images_per_batch=4, steps=1, start="vdp-swift-v1"))
+    recipe = Recipe(FAST, Training(images_per_batch=4, steps=1, start="vdp-swift-v1"))
     with pytest.raises(ValueError, match="is another network than"):
         distill.train(recipe, sets, tmp_path / "run", progress=False)
     assert not (tmp_path / "run" / "recipe.toml").exists()
@@ -136,21 +136,21 @@ def sloped(exact):
 
 
 def test_gradients_are_matched_where_asked_for(sloped):
-    task = CortexTask(CortexConfig(), Training(gradient_weight=0.5))
+    task = CortexTask(FAST, Training(gradient_weight=0.5))
     assert task.fields[-1] == "gradient" and task.columns[-1].name == "gradient"
-    losses, errors = task.evaluate(SmallVision(CortexConfig()), sloped)
+    losses, errors = task.evaluate(SmallVision(FAST), sloped)
     near = (sloped["P_det"] > 0.02) & (sloped["P_det"] < 0.98)
     assert near.any() and bool(errors[~near, 4].isnan().all())
     # An untrained cortex is near the metric: its gradient points where the metric's does, to some per cent.
     assert bool((errors[near, 4] < 0.2).all()) and torch.allclose(losses[near, 4], 0.5 * errors[near, 4])
     turned = sloped | {"gradient": -sloped["gradient"]}
-    _, away = task.evaluate(SmallVision(CortexConfig()), turned)
+    _, away = task.evaluate(SmallVision(FAST), turned)
     assert torch.allclose(away[near, 4], 2 - errors[near, 4], atol=1e-5)
 
 
 def test_the_matched_gradient_moves_the_weights(sloped):
     """The derivative of the last loss by a weight, against the difference of two."""
-    task, network = CortexTask(CortexConfig(), Training(gradient_weight=1.0)), SmallVision(CortexConfig()).double()
+    task, network = CortexTask(FAST, Training(gradient_weight=1.0)), SmallVision(FAST).double()
     batch = {name: value.double() for name, value in sloped.items()}
     weight = network.cortex.sensitivity_gain
 
