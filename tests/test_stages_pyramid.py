@@ -142,3 +142,24 @@ def test_gradient_of_tiles_is_that_of_the_whole(generator, monkeypatch):
         for y in (tiled, whole)
     ]
     assert all(torch.allclose(*pair, rtol=1e-10) for pair in zip(*second, strict=True))
+
+
+def test_gradient_of_tiles_without_a_halo_is_written_whole(generator, monkeypatch):
+    """Every place once, what all tiles share added up, and zeros where some tile uses nothing of an input."""
+    monkeypatch.setattr(tiles, "TILE_ELEMENTS", 300)
+    shapes = ((3, 2, 40, 11), (3, 2, 40, 11), (1, 2, 40, 11), (3, 2, 1, 1))
+    inputs = [randn(generator, *shape).requires_grad_() for shape in shapes]
+
+    def some(image, other, lent, offset):
+        used = other if float(image.detach().mean()) > 0 else other.detach()  # of some tiles alone
+        return image * lent + offset + used**2
+
+    parts = []
+    monkeypatch.setattr(tiles, "_put", lambda *put, real=tiles._put: (parts.append(put[1] is None), real(*put)))
+    found = torch.autograd.grad(tiles.in_tiles(some, *inputs).sin().sum(), inputs)
+    assert any(parts) and not all(parts)
+    flow = tiles.in_tiles(some, *inputs).detach().cos()  # value by value: which tile used what is the tiles' affair
+    image, other, lent, offset = (x.detach() for x in inputs)
+    expected = flow * lent, (flow * image).sum(dim=0, keepdim=True), flow.sum(dim=(2, 3), keepdim=True)
+    assert all(torch.allclose(*pair, rtol=1e-12) for pair in zip((found[0], *found[2:]), expected, strict=True))
+    assert torch.allclose(found[1], torch.where(found[1] == 0, 0, 2 * flow * other), rtol=1e-12)

@@ -204,7 +204,7 @@ def complete(
 def early_stages(
     metric: HDRVDP2, test_cdm2: Tensor, reference_cdm2: Tensor, conditions: dict, stages: tuple[str, ...]
 ) -> dict[str, Tensor]:
-    """What :func:`complete` gives of stages before the cortex, without one: a quarter of the time.
+    """What :func:`complete` gives of stages before the cortex, found without one.
 
     Parameters
     ----------

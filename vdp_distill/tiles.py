@@ -173,12 +173,10 @@ class _Tiled(torch.autograd.Function):
 
 
 def _put(place: Tensor, flow: Tensor | None, is_shared: bool) -> None:
-    if is_shared:
-        place.add_(flow if flow is not None else 0)
-    elif flow is None:
-        place.zero_()
-    else:
-        place.copy_(flow)
+    if is_shared and flow is not None:
+        place.add_(flow)
+    elif not is_shared:
+        place.copy_(flow) if flow is not None else place.zero_()
 
 
 def _flow_back(parts: list[Tensor], edges: list, tile: Tile, gradients: tuple[Tensor | None, ...]):

@@ -60,7 +60,7 @@ def tail_slopes(curve: str) -> tuple[float, float]:
 
 
 def is_inside(code: Tensor, curve: str) -> bool:
-    """Whether the tails have nothing to add, to values or to gradients: to know costs a hundredth of them.
+    """Whether the tails have nothing to add, to values or to gradients: to know costs little beside them.
 
     On the processor alone: a GPU would have to be waited for. Curves in cd/m2 stop at a peak before their end; a power
     curve is flat at 0, where the tail is not.
