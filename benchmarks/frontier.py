@@ -81,7 +81,10 @@ class Point:
 def points_of(sizes: list[str]) -> list[Point]:
     """Released models, the sizes asked for, and what runs in bfloat16 too."""
     released = [Point(name, "released", name) for name in zoo.names()]
-    own = [Point(*size.split("=", 1)[:1], "another size", size.split("=", 1)[1]) for size in sizes]
+    pairs = [size.split("=", 1) for size in sizes]
+    if wrong := [size for size, pair in zip(sizes, pairs, strict=True) if len(pair) < 2]:
+        raise SystemExit(f"--sizes takes NAME=RUN, a name and a trained folder; got {', '.join(wrong)}")
+    own = [Point(name, "another size", run) for name, run in pairs]
     return [*released, *own, *(Point(f"{name}, bfloat16", "filters in bfloat16", name) for name in IN_BFLOAT16)]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from vdp_distill import Display, display_pixels_per_degree, hdrvdp2, load_display
 from vdp_distill.display import ENCODING_DISPLAYS, preset_names
-from vdp_distill.transfer_curves import hlg_scene, pq_cdm2, srgb
+from vdp_distill.transfer_curves import hlg_scene, is_inside, pq_cdm2, srgb
 
 CODES = torch.linspace(0, 1, 33, dtype=torch.float64).view(1, 1, 1, 33)
 COLOUR = CODES.expand(1, 3, 1, 33)
@@ -109,12 +109,13 @@ CURVES = pytest.mark.parametrize("colorspace", ["sRGB", "gamma-2.4", "luma-2.2",
 def test_inside_the_tails_are_left_out_and_nothing_changes(colorspace):
     """Values and gradients are those of an image whose one pixel beyond the ends needs them."""
     display = Display(colorspace=colorspace, max_luminance=200, min_luminance=0.5)
-    inside = COLOUR.clone()
+    inside = COLOUR[..., 0 if colorspace == "sRGB" else 1 :].clone()  # a power curve's tail begins at black
     beyond = torch.cat([inside, torch.full((1, 3, 1, 1), 1.5, dtype=torch.float64)], dim=3)
+    assert is_inside(inside, display.curve) == ("BT.2020" not in colorspace) and not is_inside(beyond, display.curve)
     found = []
     for code in (inside.requires_grad_(), beyond.requires_grad_()):
-        light = display.light(code, extend=True)[..., :33]
-        found.append((light, torch.autograd.grad(light.square().sum(), code)[0][..., :33]))
+        light = display.light(code, extend=True)[..., : inside.shape[-1]]
+        found.append((light, torch.autograd.grad(light.square().sum(), code)[0][..., : inside.shape[-1]]))
     # The slope at white is a difference quotient over 1e-6.
     assert all(torch.allclose(*pair, rtol=2e-6) for pair in zip(*found, strict=True))
 

@@ -205,3 +205,14 @@ def test_a_missing_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pytorch_msssim", None)
     with pytest.raises(ImportError, match="needs pytorch-msssim: pip install pytorch-msssim"):
         create("ssim")
+
+
+@pytest.mark.parametrize("name", ["vdp", "vdp-fast-v1", "vdp-swift-v1", "cvvdp"])
+def test_black_and_white_pixels_can_come_back(name):
+    """torch's clamp has no gradient at its ends, where images have many of their pixels."""
+    generator = torch.Generator().manual_seed(0)
+    reference = torch.rand(1, 3, 64, 64, generator=generator)
+    test = (reference + 0.3 * torch.randn(reference.shape, generator=generator)).clamp(0, 1).requires_grad_()
+    options = {} if name == "cvvdp" else {"encoding": "sRGB-display"}
+    create(name, pixels_per_degree=45.0, **options)(test, reference).backward()
+    assert (test.grad[(test == 0) | (test == 1)] != 0).double().mean() > 0.99

@@ -134,10 +134,10 @@ def test_out_of_domain_is_said_once_or_refused():
         strict(*images, pixels_per_degree=200.0)
 
 
-@pytest.mark.parametrize(("field", "value"), [("kind", "'small'"), ("scatter_every", 0)])
+@pytest.mark.parametrize(("field", "value"), [("kind", "small"), ("scatter_every", 0)])
 def test_a_wrong_shape_is_refused(field, value):
-    with pytest.raises(ValueError, match=f"{field}.*got {value}"):
-        CortexConfig(**{field: value.strip("'") if isinstance(value, str) else value})
+    with pytest.raises(ValueError, match=f"{field}.*got {value!r}"):
+        CortexConfig(**{field: value})
 
 
 def test_a_network_of_nothing_to_learn_is_refused():

@@ -122,6 +122,21 @@ def test_written_out_masking_gradient_is_that_of_the_formula(generator, orientat
     assert all(torch.allclose(*pair, rtol=1e-11, atol=1e-14) for pair in zip(*found, strict=True))
 
 
+def test_masking_weights_may_be_others_and_learnt(generator):
+    """Numbers through the written-out form, tensors through the plain one: the same values, and something to learn."""
+    inputs = [rand(generator, 1, o, 6, 5).add(0.1).requires_grad_() for o in (4, 1, 4, 4, 4)]
+    numbers = (0.5, 20.0, 7.0)
+    learnt = [torch.tensor(weight, dtype=torch.float64, requires_grad=True) for weight in numbers]
+    fixed, taught, usual = (
+        masking.masked_difference(*inputs[:2], tuple(inputs[2:]), 1, weights=weights)
+        for weights in (numbers, tuple(learnt), None)
+    )
+    assert torch.allclose(fixed, taught, rtol=1e-12) and not torch.allclose(fixed, usual, rtol=1e-3)
+    found = [torch.autograd.grad(form.sum(), inputs, retain_graph=True) for form in (fixed, taught)]
+    assert all(torch.allclose(*pair, rtol=1e-11) for pair in zip(*found, strict=True))
+    assert all(float(slope) < 0 for slope in torch.autograd.grad(taught.sum(), learnt))  # what masks more hides more
+
+
 def test_masking_may_be_differentiated_twice(generator):
     inputs = [rand(generator, 1, o, 3, 3).add(0.1).requires_grad_() for o in (4, 1, 4, 4, 4)]
 
