@@ -20,14 +20,8 @@ from PIL import Image, ImageOps
 
 from benchmarks.machine import RESULTS
 from vdp_distill import HDRVDP2
-from vdp_distill.criterion import (
-    PEOPLE,
-    STRICT,
-    Criterion,
-    calibrate_to_marginals,
-    contrast_of,
-    threshold_quality,
-)
+from vdp_distill.criterion import PEOPLE, STRICT, Criterion, contrast_of
+from vdp_distill.criterion_fit import calibrate_to_marginals, threshold_quality
 from vdp_distill.human_data import encoded, read_labels
 from vdp_distill.io import READABLE
 from vdp_distill.recipes import models_folder, write_toml

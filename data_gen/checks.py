@@ -4,9 +4,9 @@ from data_gen.distortions import DISTORTIONS
 from data_gen.scenes import MADE
 from vdp_distill.checks import SMALLEST_SIDE
 from vdp_distill.chunks import COMPRESSIONS
-from vdp_distill.pipeline import STAGES
 from vdp_distill.recipes import nearest
 from vdp_distill.settings import ENGINES
+from vdp_distill.stages import STAGES
 from vdp_distill.targets import MAPS
 
 __all__ = ["check_recipe"]

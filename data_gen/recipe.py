@@ -111,7 +111,7 @@ class Targets:
     store
         ``"all"``, or ``"inputs"``: the reader computes targets.
     stages, maps
-        Names in :data:`vdp_distill.pipeline.STAGES`; ``P_map``, ``C_map``, ``gradient``.
+        Names in :data:`vdp_distill.stages.STAGES`; ``P_map``, ``C_map``, ``gradient``.
     dtype
         ``"float16"`` with a scale a sample, or ``"float32"``.
     compression

@@ -9,8 +9,8 @@ import torch
 from data_gen import Recipe, generate
 from data_gen.recipe import Aim, Distortions, Scenes, Targets, Viewing
 from vdp_distill.io import file_hash, write_image
-from vdp_distill.pipeline import STAGES
 from vdp_distill.shards import shard_paths
+from vdp_distill.stages import STAGES
 
 EVERY_STAGE = tuple(stage.name for stage in STAGES)
 

@@ -7,18 +7,8 @@ import pytest
 import torch
 
 from vdp_distill import HDRVDP2
-from vdp_distill.criterion import (
-    PEOPLE,
-    STRICT,
-    Criterion,
-    areas,
-    calibrate,
-    calibrate_to_marginals,
-    contrast_of,
-    criterion_names,
-    load_criterion,
-    threshold_quality,
-)
+from vdp_distill.criterion import PEOPLE, STRICT, Criterion, areas, contrast_of, criterion_names, load_criterion
+from vdp_distill.criterion_fit import calibrate, calibrate_to_marginals, threshold_quality
 
 LIKE = Criterion(area_deg=1.0, exponent=4.0)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from vdp_distill import Display, display_pixels_per_degree, hdrvdp2, load_display
-from vdp_distill.display import ENCODING_DISPLAYS, preset_names
+from vdp_distill.display import ENCODING_DISPLAYS
+from vdp_distill.display_files import preset_names
 from vdp_distill.transfer_curves import hlg_scene, is_inside, pq_cdm2, srgb
 
 CODES = torch.linspace(0, 1, 33, dtype=torch.float64).view(1, 1, 1, 33)

@@ -7,7 +7,7 @@ import torch
 from conftest import make_pair
 
 from vdp_distill import HDRVDP2, hdrvdp2
-from vdp_distill.pipeline import STAGES
+from vdp_distill.stages import STAGES
 
 
 @pytest.fixture(scope="module", params=goldens.NAMES)

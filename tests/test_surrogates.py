@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vdp_distill.pipeline import STAGES
+from vdp_distill.stages import STAGES
 from vdp_distill.surrogates import Chain, ChainConfig, FittedSELU, to_network_light
 
 NARROW = {"scatter_widths": (4, 6, 6), "receptor_width": 5, "masking_widths": (6, 4)}

@@ -113,7 +113,7 @@ def lists_displays(display: str | None) -> bool:
     """Print the presets where a display's name is a question mark."""
     if display != "?":
         return False
-    from vdp_distill.display import load_display, preset_names
+    from vdp_distill.display_files import load_display, preset_names
 
     for name in preset_names():
         typer.echo(f"{name:24} {load_display(name).name}")

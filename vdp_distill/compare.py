@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vdp_distill.criterion import PEOPLE, Criterion, load_criterion
-from vdp_distill.display import load_display
+from vdp_distill.display_files import load_display
 from vdp_distill.io import Image, read_image, write_image
 from vdp_distill.jnd.judge import judging
 from vdp_distill.metric import HDRVDP2

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from vdp_distill import octave
-from vdp_distill.pipeline import STAGES, Pair
+from vdp_distill.pipeline import Pair
 from vdp_distill.result import Result, as_arrays, record
 from vdp_distill.settings import Settings, matrix_of, pixels_per_degree_of, surround_of, to_light
+from vdp_distill.stages import STAGES
 
 __all__ = ["predict_elsewhere"]
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.display import Display, load_display
+from vdp_distill.display import Display
+from vdp_distill.display_files import load_display
 
 __all__ = ["FOLDS", "HumanData", "Judgement", "Viewing", "deal_folds", "reduce_image"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vdp_distill import checks, detection, pipeline
-from vdp_distill.display import load_display
+from vdp_distill.display_files import load_display
 from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.pipeline import Geometry, Pair
 from vdp_distill.result import Result, as_arrays, record, stages_of

@@ -1,7 +1,7 @@
 """HDR-VDP 2.2 from light to probability: the conductor.
 
-The stages, in order, with the name that every part of the toolkit uses for them: see :data:`STAGES`. Run in float64
-this is the reference; run in float32 it is the exact differentiable metric.
+The stages are those of :data:`vdp_distill.stages.STAGES`, in order. Run in float64 this is the reference; run in float32
+it is the exact differentiable metric.
 
 Deliberate differences from the original release:
 
@@ -32,31 +32,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS, Parameters
 from vdp_distill.resize import resize
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["STAGES", "Stage", "Pair", "Geometry", "Bands", "Retina", "Cortex", "retina", "cortex"]
-
-
-class Stage(NamedTuple):
-    """A row of the vocabulary."""
-
-    name: str
-    module: str
-    shape: str
-    unit: str
-    per_image: bool
-
-
-STAGES = (
-    Stage("light_scatter", "optics", "(N,C,H,W)", "cd/m2", True),
-    Stage("photoreceptors", "receptors", "(N,4,H,W) L, M, S, rod", "cd/m2", True),
-    Stage("adapting_luminance", "adaptation", "(N,1,H,W)", "cd/m2", True),
-    Stage("luminance_masking", "adaptation", "(N,3,H,W) L, M, rod", "JND", True),
-    Stage("achromatic", "adaptation", "(N,1,H,W)", "JND", True),
-    Stage("pyramid", "pyramid", "list of (N,O,h,w)", "JND", True),
-    Stage("baseband", "csf", "(N,1,h,w)", "JND", True),
-    Stage("masked_difference", "masking", "list of (N,O,h,w)", "threshold", False),
-    Stage("contrast_map", "detection", "(N,1,H,W)", "threshold", False),
-)
-"""Name, module, shape, unit, and whether the stage exists for each image or for the pair."""
+__all__ = ["Pair", "Geometry", "Bands", "Retina", "Cortex", "retina", "cortex"]
 
 
 class Pair(NamedTuple):

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdp_distill.pipeline import STAGES, Cortex, Pair, Retina
+from vdp_distill.pipeline import Cortex, Pair, Retina
 from vdp_distill.settings import Settings
+from vdp_distill.stages import STAGES
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["Result", "as_arrays", "record", "stages_of", "stages_of_retinas"]
@@ -28,7 +29,7 @@ class Result:
     Q
         Quality correlate of release 2.2.1, (N,): 100 for identical images.
     stages
-        Every stage by its name in :data:`vdp_distill.pipeline.STAGES`, if kept; ``stages["achromatic"].test``.
+        Every stage by its name in :data:`vdp_distill.stages.STAGES`, if kept; ``stages["achromatic"].test``.
     settings
         Everything needed to repeat the prediction, as plain data.
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vdp_distill import checks, receptors
-from vdp_distill.display import ENCODING_DISPLAYS, Display, load_display
+from vdp_distill.display import ENCODING_DISPLAYS, Display
+from vdp_distill.display_files import load_display
 from vdp_distill.tiles import in_tiles
 
 __all__ = [

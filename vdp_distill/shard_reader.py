@@ -16,7 +16,7 @@ from torch import Tensor
 from vdp_distill import shards
 from vdp_distill.chunks import Rows, one_thread
 from vdp_distill.packing import unpack
-from vdp_distill.pipeline import STAGES
+from vdp_distill.stages import STAGES
 from vdp_distill.targets import IMAGES, MAPS, light_of, target_keys
 
 __all__ = ["LIGHT", "ShardReader"]

@@ -4,7 +4,7 @@
 path                                  shape, type         what
 ====================================  ==================  =====================================================
 ``inputs/test``, ``.../reference``    (n,3,H,W) uint16    code values (or log light where the display is linear)
-``stages/achromatic/test`` ...        (n,K,H,W) float     a stage of :data:`vdp_distill.pipeline.STAGES`
+``stages/achromatic/test`` ...        (n,K,H,W) float     a stage of :data:`vdp_distill.stages.STAGES`
 ``P_map``, ``C_map``, ``gradient``    (n,K,H,W) float     maps
 ``P_det C_max log_C sum_S Q``         (n,) float32        numbers
 ``conditions/...``                    (n, ...)            viewing condition of each sample

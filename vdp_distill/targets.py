@@ -13,10 +13,11 @@ from vdp_distill.detection import log_contrast
 from vdp_distill.display import Display
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.packing import unpack_light
-from vdp_distill.pipeline import STAGES, Pair, full_precision
+from vdp_distill.pipeline import Pair, full_precision
 from vdp_distill.pyramid import pyramid_sizes
 from vdp_distill.result import Result, stages_of_retinas
 from vdp_distill.settings import to_light
+from vdp_distill.stages import STAGES
 
 __all__ = [
     "IMAGES",
@@ -177,7 +178,7 @@ def complete(
     conditions
         As for :func:`predict`.
     stages
-        Names in :data:`vdp_distill.pipeline.STAGES`.
+        Names in :data:`vdp_distill.stages.STAGES`.
     maps
         Of :data:`MAPS`; ``"gradient"`` takes a backward pass.
 

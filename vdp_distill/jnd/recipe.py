@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vdp_distill.display import load_display
+from vdp_distill.display_files import load_display
 from vdp_distill.jnd.network import LOSSES, DifferenceConfig, DifferenceNetwork, PaperConfig, PaperNetwork
 from vdp_distill.jnd.responses import KEEP
 from vdp_distill.judgements import Viewing

@@ -15,7 +15,8 @@ from PIL import Image
 
 from vdp_distill.checks import SMALLEST_SIDE
 from vdp_distill.criterion import PEOPLE, Criterion
-from vdp_distill.display import Display, load_display
+from vdp_distill.display import Display
+from vdp_distill.display_files import load_display
 from vdp_distill.jnd.codecs import codec_named
 from vdp_distill.jnd.files import read_picture
 from vdp_distill.jnd.judge import Judge, judging
