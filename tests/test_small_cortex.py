@@ -134,6 +134,15 @@ def test_out_of_domain_is_said_once_or_refused():
         strict(*images, pixels_per_degree=200.0)
 
 
+@ALL
+@pytest.mark.parametrize("bright", ["test", "reference"])
+def test_light_out_of_domain_is_said_of_either_image(config, bright):
+    light = {"test": torch.full((1, 3, 40, 40), 50.0), "reference": torch.full((1, 3, 40, 40), 50.0)}
+    light[bright] = light[bright] * 200
+    with pytest.raises(ValueError, match="luminance_cdm2 5e-05 to 4000, got"):
+        metric(config, strict=True, encoding="rgb-bt.709")(**light)
+
+
 @pytest.mark.parametrize(("field", "value"), [("kind", "small"), ("scatter_every", 0)])
 def test_a_wrong_shape_is_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}.*got {value!r}"):

@@ -172,6 +172,15 @@ def test_audit_compares_with_the_exact_metric(images, trained, caplog):
     assert loss.audits[0].exact == pytest.approx(float(exact), rel=1e-4)
 
 
+def test_a_strict_surrogate_is_audited_too(images):
+    """The exact metric has no domain, so `strict` is not for it."""
+    loss = VDPLoss("vdp-fast-v1", **VIEWING, strict=True, audit_every=1)
+    loss(*images)
+    assert len(loss.audits) == 1
+    with pytest.raises(TypeError, match="strict"):
+        VDPLoss(**VIEWING, strict=True)
+
+
 def test_settings_per_call(images):
     loss = VDPLoss(**VIEWING)
     torch.testing.assert_close(

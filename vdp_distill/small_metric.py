@@ -71,7 +71,9 @@ class SmallVDP(SurrogateVDP):
         """What the small cortex sees of a pair; no retina is kept."""
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
         planes, shares, surround = self._planes(test, reference, settings)
-        self._check_domain(settings, planes.plane.reference, pixels_per_degree, test.shape[-2:])
+        self._check_viewing(settings, pixels_per_degree, test.shape[-2:])
+        for plane in planes.plane:
+            self.check_domain(settings, luminance_cdm2=plane)
         seen = self.network.see(planes, shares, surround, pixels_per_degree)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
@@ -107,9 +109,8 @@ class SmallVDP(SurrogateVDP):
         channels = light_cdm2.shape[1]
         return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
 
-    def _check_domain(self, settings: Settings, reference_cdm2: Tensor, degree: Tensor, size: torch.Size) -> None:
-        side = torch.tensor(min(size))
-        self.check_domain(settings, pixels_per_degree=degree, luminance_cdm2=reference_cdm2, side_pixels=side)
+    def _check_viewing(self, settings: Settings, pixels_per_degree: Tensor, size: torch.Size) -> None:
+        self.check_domain(settings, pixels_per_degree=pixels_per_degree, side_pixels=torch.tensor(min(size)))
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ class SwiftVDP(SmallVDP):
     def respond(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> tuple[None, pipeline.Cortex]:
         """What the blocks see of a pair."""
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
+        self._check_luminance(self._sample(test, settings), known.viewing[0], settings)
         sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
         seen = self.network.compare(sight, known.sight, known.viewing[-1])
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
@@ -211,11 +213,14 @@ class SwiftVDP(SmallVDP):
         sample = self._sample(reference, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         degree = pixels_per_degree_of(settings, reference.shape[0], reference)
-        luminance = grey.mix(sample, shares.luminance[:, :, None, None])
-        self._check_domain(settings, luminance, degree, reference.shape[-2:])
+        self._check_viewing(settings, degree, reference.shape[-2:])
+        self._check_luminance(sample, shares, settings)
         viewing = shares, surround_of(settings, sample), degree
         sight = self.network.look_at(reference, self._luminance_of(reference, settings), *viewing)
         return Remembered(sight, viewing, settings, reference.shape)
+
+    def _check_luminance(self, sample_cdm2: Tensor, shares: grey.Shares, settings: Settings) -> None:
+        self.check_domain(settings, luminance_cdm2=grey.mix(sample_cdm2, shares.luminance[:, :, None, None]))
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """Blocks have none."""

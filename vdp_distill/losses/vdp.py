@@ -110,9 +110,10 @@ class VDPLoss(nn.Module):
         self.pool, self.reduction = chosen(pool, POOLS, "pool"), chosen(reduction, REDUCTIONS, "reduction")
         if not isinstance(audit_every, int) or audit_every < 0:
             raise ValueError(f"audit_every must be a whole number of calls, 0 for never, got {audit_every!r}")
-        is_exact = str(model) == "exact"
-        self.metric = (HDRVDP2 if is_exact else _surrogate(model))(out_of_range=out_of_range, **settings)
-        self.exact = None if is_exact or not audit_every else HDRVDP2(out_of_range=out_of_range, **settings)
+        is_exact, settings = str(model) == "exact", {"out_of_range": out_of_range, **settings}
+        own = {name: value for name, value in settings.items() if is_exact or name != "strict"}  # the metric's own
+        self.metric = HDRVDP2(**own) if is_exact else zoo.load(model, **settings)
+        self.exact = None if is_exact or not audit_every else HDRVDP2(**own)
         self.data_range, self.channels = _takes(self.metric.settings)
         self.audit_every, self.calls = audit_every, 0
         self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
@@ -173,10 +174,6 @@ class VDPLoss(nn.Module):
             exact = self._values(self.exact, test[:1], reference[:1], settings.of_pair(0, test.shape[0]))
         self.audits.append(Audit(self.calls, float(values[0].detach()), float(exact)))
         logger.info("call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, *self.audits[-1][1:])
-
-
-def _surrogate(model: str | Path):
-    return lambda **settings: zoo.load(model, **settings)
 
 
 def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:

@@ -18,7 +18,7 @@ from vdp_distill.tiles import in_tiles
 __all__ = ["DOMAIN", "SmallVision"]
 
 DOMAIN = {"pixels_per_degree": (15.0, 120.0), "luminance_cdm2": (5e-5, 4000.0), "side_pixels": (32.0, float("inf"))}
-"""What the small visual systems are trained on: geometry, luminance of the reference, shorter side."""
+"""What the small visual systems are trained on: geometry, luminance, shorter side."""
 
 LEAST_SHARE = 0.3
 """The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
