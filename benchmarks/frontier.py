@@ -23,7 +23,8 @@ from torch.overrides import TorchFunctionMode
 from benchmarks.machine import RESULTS, describe, photograph_pair
 from benchmarks.sides import both_ways
 from benchmarks.speed import rounded, rounds_of
-from benchmarks.surrogates import LIGHT, load_samples, number_rows, predictions
+from benchmarks.surrogates import LIGHT, load_samples, predictions
+from benchmarks.surrogates_errors import number_rows
 from vdp_distill import HDRVDP2, keep_freed_memory, zoo
 
 ERROR, TYPICAL = "log10 C_max, RMSE", "log10 C_max, median error"

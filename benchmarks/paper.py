@@ -24,7 +24,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from benchmarks.machine import RESULTS
-from benchmarks.surrogates import JUDGED, load_samples, write
+from benchmarks.surrogates import load_samples, write
+from benchmarks.surrogates_errors import JUDGED
 from vdp_distill import zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.metric import HDRVDP2

@@ -1,7 +1,7 @@
 """HDR-VDP 2.2 from light to probability: the conductor.
 
-The stages are those of :data:`vdp_distill.stages.STAGES`, in order. Run in float64 this is the reference; run in float32
-it is the exact differentiable metric.
+The stages are those of :data:`vdp_distill.stages.STAGES`, in order. Run in float64 this is the reference; run in
+float32 it is the exact differentiable metric.
 
 Deliberate differences from the original release:
 
