@@ -1,6 +1,7 @@
 """The criterion of people: its laws, its fit, and the released one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,10 +60,11 @@ def test_areas_are_sums_of_their_pixels():
 
 @pytest.mark.parametrize("size", [(41, 63), (20, 20), (19, 47), (12, 9)])
 def test_areas_of_any_picture(size):
-    """Each sums its own window, as long as the picture lets it be."""
+    """Each sums its own window, as long as the picture lets it be; the last reach beyond it."""
     contrast = torch.rand(2, 1, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    window = [min(20, length) for length in size]
-    expected = contrast.unfold(2, window[0], 5).unfold(3, window[1], 5).sum(dim=(4, 5))
+    whole = torch.nn.functional.pad(contrast, (0, -size[1] % 5, 0, -size[0] % 5))
+    window = [min(20, length) for length in whole.shape[2:]]
+    expected = whole.unfold(2, window[0], 5).unfold(3, window[1], 5).sum(dim=(4, 5))
     torch.testing.assert_close(areas(contrast, pixels_per_degree=20, area_deg=1.0), expected, rtol=1e-12, atol=0)
 
 
@@ -155,3 +157,17 @@ def test_the_released_criterion_is_less_strict_than_the_metric(result):
     noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0))
     seen = faint(reference * (1 + 0.015 * noise), reference)
     assert 0 < float(released.judge(seen, 60)) < float(seen.P_det)
+
+
+@pytest.mark.parametrize("size", [(149, 151), (40, 149), (37, 41)])
+def test_every_pixel_lies_in_an_area(size):
+    """As seen at the far edges as at the near ones: contrast of one pixel is in one area at least, and once."""
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1), (-1, size[1] // 2)):
+        contrast = torch.zeros(1, 1, *size)
+        contrast[..., row, column] = 3.0
+        assert float(areas(contrast, 60.0, 1.0).amax()) == 3.0
+
+
+def test_a_result_of_arrays_is_judged_too(result):
+    as_numpy = replace(result, C_map=result.C_map[0, 0].numpy(), C_max=float(result.C_max[0]))
+    torch.testing.assert_close(LIKE.judge(as_numpy, 60), LIKE.judge(result, 60)[:1])

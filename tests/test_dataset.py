@@ -206,6 +206,12 @@ def test_merge_puts_sets_together(folder, tmp_path):
     assert dataset.verify(merged).ok
     assert len(ShardDataset(merged)) == 40
     assert len(dataset.read_manifest(merged)["sets"]) == 2
+    about = dataset.read_manifest(merged)
+    alone = [dataset.read_manifest(part) for part in (folder, tmp_path / "other")]
+    for key in ("sets", "recipes"):  # in one order, so that a sample is named by its own recipe
+        assert about[key] == [*alone[0][key], *alone[1][key]]
+    with pytest.raises(ValueError, match="more than once"):
+        dataset.merge([folder, merged], tmp_path / "twice")
     with pytest.raises(FileExistsError, match="shards already"):
         dataset.merge([folder], merged)
     make(small_recipe(), tmp_path / "lean")

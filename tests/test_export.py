@@ -11,6 +11,7 @@ from chain_data import scenes
 from vdp_distill import VDPLoss, export, export_files, zoo
 from vdp_distill.display import Display
 from vdp_distill.export import export_loss, load_exported
+from vdp_distill.loss_program import LossProgram
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.training.recipe import Recipe
 
@@ -194,3 +195,18 @@ def test_foreign_and_cut_off_files(exact, tmp_path):
     torch.export.save(torch.export.export(torch.nn.ReLU(), (torch.ones(2),)), foreign)
     with pytest.raises(ValueError, match="no loss of this package"):
         load_exported(foreign)
+
+
+@pytest.mark.parametrize("colorspace", ["sRGB", "gamma-2.2"])
+def test_a_display_as_an_input_continues_the_curve_as_the_loss_does(colorspace):
+    """Beyond 0..1 too, where networks in training are."""
+    display = Display(colorspace=colorspace, max_luminance=200, min_luminance=0.5, E_ambient=50)
+    loss = VDPLoss(display=display, pixels_per_degree=45, reduction="none")
+    reference = 0.3 * scenes(2, 40, seed=1)
+    ends = torch.tensor([[200.0, 0.5]]) + display.reflection_cdm2
+    for shift in (-0.3, -0.1, 0.9):
+        test = (reference + shift).requires_grad_()
+        values = loss(test, reference), LossProgram(loss, True)(test, reference, torch.tensor([45.0]), ends)
+        torch.testing.assert_close(*values, rtol=1e-4, atol=1e-4)
+        slopes = [torch.autograd.grad(value.sum(), test)[0].flatten() for value in values]
+        assert float(torch.cosine_similarity(*slopes, dim=0)) > 0.999

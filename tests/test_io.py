@@ -1,8 +1,14 @@
 """Images come in and go out with every bit, and every bad file is named."""
 
+import struct
+import zlib
+
+import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from vdp_distill.io import read_image, write_image
 
@@ -126,3 +132,94 @@ def test_what_cannot_be_written_is_refused(tmp_path):
         write_image(tmp_path / "a.jpg", np.eye(20), bits=16)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_image(tmp_path / "nowhere" / "a.png", np.eye(20))
+
+
+PIXEL = (200, 100, 10)
+
+
+@pytest.fixture
+def photograph():
+    planes = np.full((24, 40, 3), PIXEL, np.uint8)
+    planes[:6, :10] = (10, 220, 30)
+    return planes
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("mode", ["RGB", "P", "CMYK", "L"])
+def test_tiff_of_every_kind_is_what_it_shows(tmp_path, photograph, mode, compression):
+    picture = PillowImage.fromarray(photograph)
+    picture = picture.quantize(16) if mode == "P" else picture.convert(mode)
+    picture.save(tmp_path / "a.tif", **({"compression": compression} if compression else {}))
+    expected = np.asarray(picture.convert("L" if mode == "L" else "RGB")).reshape(24, 40, -1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", scaled=False).array, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_0_is_white(tmp_path, dtype):
+    ramp = np.arange(24 * 40).reshape(24, 40).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", ramp, photometric="miniswhite")
+    found = read_image(tmp_path / "a.tif", scaled=False).array[..., 0]
+    np.testing.assert_array_equal(found, np.iinfo(dtype).max - ramp)
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_sixteen_bit_tiffs(tmp_path, photograph, planar):
+    codes = photograph.astype(np.uint16) * 257
+    stored = codes if planar == "contig" else codes.transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", scaled=False).array, codes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_compressed_tiffs_of_many_bits(tmp_path, photograph, dtype):
+    planes = photograph.astype(dtype) * dtype(257)
+    assert cv2.imwrite(str(tmp_path / "a.tif"), planes[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 5])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", scaled=False).array, planes)
+
+
+def test_inks_of_sixteen_bits_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((24, 40, 4), np.uint16), photometric="separated")
+    with pytest.raises(ValueError, match="SEPARATED.*RGB or grey is needed"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("name", ["8.png", "16.png", "8.tif", "16.tif"])
+def test_every_format_is_turned_as_its_orientation_says(tmp_path, photograph, name, orientation):
+    """Pillow's own turning is the truth."""
+    path, tags = tmp_path / name, PillowImage.Exif()
+    tags[274] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(_tagged(photograph, tags, tmp_path)))
+    if name == "16.tif":
+        tag = (274, "H", 1, orientation, True)
+        tifffile.imwrite(path, photograph.astype(np.uint16) * 257, photometric="rgb", extratags=[tag])
+    elif name == "16.png":
+        _deep_png(path, photograph, tags)
+    else:
+        PillowImage.fromarray(photograph).save(path, exif=tags)
+    image = read_image(path, scaled=False)
+    np.testing.assert_array_equal(image.array // (257 if image.bits == 16 else 1), expected)
+    assert ("turned by its EXIF orientation" in image.notes) == (orientation > 1)
+
+
+def _tagged(photograph, tags, folder):
+    PillowImage.fromarray(photograph).save(folder / "truth.png", exif=tags)
+    return PillowImage.open(folder / "truth.png")
+
+
+def _deep_png(path, photograph, tags):
+    """A 16-bit PNG with an eXIf chunk, which no library at hand writes, before its IDAT."""
+    assert cv2.imwrite(str(path), photograph[..., ::-1].astype(np.uint16) * 257)
+    whole, body = path.read_bytes(), tags.tobytes().removeprefix(b"Exif\0\0")
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    start = whole.index(b"IDAT") - 4
+    path.write_bytes(whole[:start] + chunk + whole[start:])
+
+
+def test_short_floats_and_foreign_bytes_are_written_whole(tmp_path):
+    ramp = np.linspace(0, 1, 24 * 40 * 3).reshape(24, 40, 3)
+    write_image(tmp_path / "a.png", ramp.astype(np.float16), bits=16)
+    assert np.abs(read_image(tmp_path / "a.png").array - ramp).max() < 2**-11  # half of float16's own step under 1
+    codes = np.rint(ramp * 65535).astype(">u2")
+    write_image(tmp_path / "b.png", codes)
+    np.testing.assert_array_equal(read_image(tmp_path / "b.png", scaled=False).array, codes)

@@ -106,3 +106,10 @@ def test_bad_toml(tmp_path):
         read_terms(tmp_path / "loss.toml")
     with pytest.raises(ValueError, match="does not exist"):
         read_terms(tmp_path / "none.toml")
+
+
+def test_a_step_without_any_term_goes_backward():
+    loss = WeightedSum([{"loss": "l1", "start": 5}])
+    test = torch.full((2, 1, 8, 8), 0.5, requires_grad=True)
+    loss(test, torch.zeros(2, 1, 8, 8)).backward()
+    assert not test.grad.any()

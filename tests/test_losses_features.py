@@ -167,3 +167,12 @@ def test_bad_trunks(folder):
         create("features", trunk_weights=trunk_file(folder, "alexnet"))
     with pytest.raises(ValueError, match="AlexNet has no tap 'conv9'"):
         create("features", trunk=AlexNet(), taps=["conv9"])
+
+
+def test_a_first_use_in_inference_mode_does_not_freeze_it():
+    loss, images = create("features"), [torch.rand(1, 3, 64, 64, dtype=torch.float64) for _ in range(2)]
+    with torch.inference_mode():
+        loss(*images)
+    test = images[0].requires_grad_()
+    loss(test, images[1]).backward()
+    assert float(test.grad.abs().max()) > 0

@@ -1,12 +1,14 @@
 """The whole metric against the original's golden values, and the laws it must keep."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import goldens
 import numpy as np
 import pytest
 import torch
 from conftest import make_pair
 
-from vdp_distill import HDRVDP2, hdrvdp2
+from vdp_distill import HDRVDP2, Display, hdrvdp2
 from vdp_distill.stages import STAGES
 
 
@@ -239,3 +241,41 @@ def test_what_was_validated_in_inference_mode_can_train():
     test.requires_grad_()
     metric(test, reference).C_max.sum().backward()
     assert bool(test.grad.isfinite().all())
+
+
+def test_threads_share_a_metric():
+    """Pixels per degree that change from call to call: every thread gets its own filter."""
+    metric = HDRVDP2(encoding="luminance", pixels_per_degree=30)
+    light = 1 + 99 * torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    degrees = [20.0, 60.0] * 40
+
+    def contrast(degree):
+        return float(metric(light * 1.2, light, pixels_per_degree=degree).C_max)
+
+    expected = {degree: contrast(degree) for degree in set(degrees)}
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(contrast, degrees)) == [expected[degree] for degree in degrees]
+
+
+@pytest.mark.parametrize("given", [torch.tensor([30.0, 45.0]), torch.tensor(30.0), np.array([30.0, 45.0])])
+@pytest.mark.parametrize("resolution", [None, [3840, 2160]])
+def test_a_display_beside_pixels_per_degree_of_every_kind(given, resolution):
+    images = [torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(k)) for k in (0, 1)]
+    display = Display(max_luminance=200, min_luminance=0.2, resolution=resolution)
+    found = hdrvdp2(*images, display=display, pixels_per_degree=given)
+    torch.testing.assert_close(found.C_max, HDRVDP2(display=display, pixels_per_degree=given)(*images).C_max)
+
+
+def test_more_pixels_per_degree_than_pairs_are_refused():
+    light = torch.full((1, 1, 32, 32), 50.0)
+    with pytest.raises(ValueError, match="for each of 1 images, got 3"):
+        hdrvdp2(light, light, encoding="luminance", pixels_per_degree=torch.tensor([30.0, 40.0, 50.0]))
+
+
+@pytest.mark.parametrize("dtype", [">f8", np.longdouble])
+def test_long_floats_in_any_order_are_computed_in_double(dtype):
+    light = 1 + 99 * np.random.default_rng(0).random((32, 32))
+    expected = hdrvdp2(1.1 * light, light, encoding="luminance", pixels_per_degree=30)
+    found = hdrvdp2(1.1 * light.astype(dtype), light.astype(dtype), encoding="luminance", pixels_per_degree=30)
+    assert found.C_map.dtype == np.float64
+    np.testing.assert_allclose(found.C_map, expected.C_map, rtol=1e-9)

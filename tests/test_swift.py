@@ -252,3 +252,19 @@ def test_what_a_remembered_reference_cannot_is_said():
         model(test, kept, pixels_per_degree=30.0)
     with pytest.raises(ValueError, match="code values"):
         model.remember(255 * reference)
+
+
+def test_a_reference_remembered_in_inference_mode_serves_a_training():
+    model = SwiftVDP(SwiftVision(SwiftConfig()), encoding="sRGB-display", pixels_per_degree=45.0)
+    reference = torch.rand(1, 3, 40, 44, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        kept = model.remember(reference.clone())
+    test = (reference + 0.05).clamp(0, 1).requires_grad_()
+    model(test, kept).C_max.sum().backward()
+    assert float(test.grad.abs().max()) > 0
+
+
+def test_a_reference_too_small_is_not_remembered():
+    model = SwiftVDP(SwiftVision(SwiftConfig()), encoding="sRGB-display", pixels_per_degree=45.0)
+    with pytest.raises(ValueError, match="at least 17 x 17"):
+        model.remember(torch.rand(1, 3, 9, 30))

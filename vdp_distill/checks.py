@@ -44,7 +44,7 @@ def as_images(image, name: str) -> tuple[Tensor, bool]:
         return (image if image.dtype in (torch.float32, torch.float64) else image.float()), False
     if image.ndim not in (2, 3) or image.size == 0:
         raise ValueError(f"{name} as a NumPy array must be (H, W) or (H, W, C) and not empty, got {image.shape}")
-    single = image.dtype != np.float64
+    single = image.dtype.itemsize < 8  # in whatever order its bytes are
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return torch.from_numpy(np.array(planes, dtype=np.float32 if single else np.float64))[None], True
 

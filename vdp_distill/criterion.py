@@ -135,19 +135,23 @@ STRICT = Criterion()
 
 def contrast_of(result: Result) -> Tensor:
     """Contrast before the metric's own pooling, S, (N, 1, H, W), whose sum over the image is C_max."""
-    total = result.C_map.sum(dim=(1, 2, 3), keepdim=True)
-    return result.C_map * (result.C_max.view(-1, 1, 1, 1) / total.clamp(min=torch.finfo(total.dtype).tiny))
+    found, peak = torch.as_tensor(result.C_map), torch.as_tensor(result.C_max)
+    found = found.view(-1, 1, *found.shape[-2:])
+    total = found.sum(dim=(1, 2, 3), keepdim=True)
+    return found * (peak.view(-1, 1, 1, 1) / total.clamp(min=torch.finfo(total.dtype).tiny))
 
 
 def areas(contrast: Tensor, pixels_per_degree: float, area_deg: float) -> Tensor:
-    """Contrast summed over overlapping square areas, (N, 1, rows, columns); 1 is the threshold of what lies in one."""
+    """Contrast summed over overlapping square areas, (N, 1, rows, columns); 1 is the threshold of what lies in one.
+
+    The last areas of a row or column reach beyond the image by less than a step, so that every pixel lies in one.
+    """
     step = max(1, round(area_deg * pixels_per_degree / STEPS_PER_AREA))
-    window = [min(STEPS_PER_AREA * step, length) for length in contrast.shape[2:]]
-    if min(window) < STEPS_PER_AREA * step:
-        return F.avg_pool2d(contrast, window, step, divisor_override=1)
+    rows, columns = (-length % step for length in contrast.shape[2:])
     # Areas share the squares between their starts: a pixel is summed once, not once for each area that it lies in.
-    squares = F.avg_pool2d(contrast, step, divisor_override=1)
-    return F.avg_pool2d(squares, STEPS_PER_AREA, 1, divisor_override=1)
+    squares = F.avg_pool2d(F.pad(contrast, (0, columns, 0, rows)), step, divisor_override=1)
+    window = [min(STEPS_PER_AREA, count) for count in squares.shape[2:]]
+    return F.avg_pool2d(squares, window, 1, divisor_override=1)
 
 
 def criterion_names() -> list[str]:

@@ -128,6 +128,7 @@ def baseband(
     The filter is 0 at frequency 0, so a constant is lost: the padding is taken off and not put back.
     """
     pixels_per_degree = parameters.base_band_ppd_factor * frequency_cpd.view(-1, 1, 1, 1)
+    mean_luminance_cdm2 = mean_luminance_cdm2.clamp(min=parameters.light_range_cdm2[0])  # black, without optics, is 0
     shape = csf_shape(mean_luminance_cdm2.log10().view(-1, 1, 1, 1), parameters)
     transfer = neural_csf(pixels_per_degree * unit_frequency, shape, parameters)
     return filter_on_canvas(band - padding, transfer)

@@ -31,7 +31,9 @@ def psychometric(difference: Tensor, band: int, parameters: Parameters = DEFAULT
     exponent = parameters.psychometric_slope / parameters.mask_p
     if abs(exponent - 1) < torch.finfo(difference.dtype).eps:
         return difference
-    return gain * difference.sign() * (difference / gain).abs() ** exponent
+    is_zero = difference == 0  # where the power's second derivative is infinite
+    magnitude = (difference / gain).abs().masked_fill(is_zero, 1)
+    return gain * difference.sign() * magnitude**exponent
 
 
 def pool_contrast(contrast: Tensor, parameters: Parameters = DEFAULT_PARAMETERS) -> Tensor:

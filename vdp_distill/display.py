@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vdp_distill import transfer_curves
 
-__all__ = ["Display", "display_pixels_per_degree", "ENCODING_DISPLAYS", "LUMA"]
+__all__ = ["Display", "display_pixels_per_degree", "keep_positive", "ENCODING_DISPLAYS", "LUMA"]
 
 LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of the code values in the grey display of Ak and Le Callet 2019, section 2.1 (BT.709)."""
@@ -37,6 +37,10 @@ BT2020_TO_BT709 = (
     (-0.0181508, -0.1005789, 1.1187297),
 )
 """Linear light of BT.2020 primaries to BT.709 primaries (ITU-R BT.2087-0)."""
+
+
+LEAST_BLACK_CDM2 = 1e-4
+"""A display with less than this is taken to have no black to bend toward."""
 
 
 def display_pixels_per_degree(resolution: tuple[int, int], diagonal_inches: float, distance_m: float) -> float:
@@ -100,6 +104,8 @@ class Display:
     source: str = "none"
 
     def __post_init__(self):
+        if self.resolution is not None:
+            object.__setattr__(self, "resolution", tuple(self.resolution))  # hashable
         self._signal, self._tails  # noqa: B018 - refuses an unknown colorspace at once, and before any tracing
         if self.min_luminance is not None and self.contrast is not None:
             raise ValueError("give min_luminance or contrast, not both: each says where black lies")
@@ -182,8 +188,7 @@ class Display:
         Tensor
             (N, C, H, W) in cd/m2; (N, 1, H, W) for a grey display.
         """
-        if self.primaries == "grey" and code.shape[1] == 3:
-            code = (code * code.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+        code = self.signal(code)
         # Colours outside a wide gamut are continued inside 0..1 too.
         extend = extend and (self.primaries == "bt2020" or not transfer_curves.is_inside(code, self.curve))
         tails = self._tails if extend else None
@@ -194,19 +199,33 @@ class Display:
             # With `extend` the gradient passes, or colours outside the gamut could not come back.
             emitted = torch.where(wide > 0, wide, wide - wide.detach()) if extend else wide.clamp(min=0)
         light = emitted + self.reflection_cdm2
-        return _keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
+        return keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
+
+    def signal(self, code: Tensor) -> Tensor:
+        """What the display's curve is applied to: the code values, or the luma of colours on a grey display."""
+        if self.primaries != "grey" or code.shape[1] != 3:
+            return code
+        return (code * code.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+
+    def relative_light(self, code: Tensor) -> Tensor:
+        """Curve of the code values, 0 at black and 1 at white, continued linearly outside 0..1.
+
+        For curves that do not depend on the peak; light is what :func:`keep_positive` makes of it between the two.
+        """
+        return transfer_curves.emitted(self.signal(code), self.curve, 1.0, 0.0, self._tails)
 
     def record(self) -> dict:
         """Every field as plain data, for a result's settings or a file."""
         return asdict(self)
 
 
-def _keep_positive(light: Tensor, black_cdm2: float) -> Tensor:
-    """Bend a line that falls under half of the black toward 0."""
-    half = max(black_cdm2, 1e-4) / 2
-    if black_cdm2 < 1e-4:
-        return torch.where(light >= 0, light, light.clamp(min=0) + (light - light.detach()))
-    return torch.where(light > half, light, half * torch.exp((light.clamp(max=half) - half) / half))
+def keep_positive(light: Tensor, black_cdm2: float | Tensor) -> Tensor:
+    """Bend a line that falls under half of the black toward 0; without a black it stops there, and has a gradient."""
+    black = torch.as_tensor(black_cdm2, dtype=light.dtype, device=light.device)
+    half = black.clamp(min=LEAST_BLACK_CDM2) / 2
+    bent = torch.where(light > half, light, half * torch.exp((torch.minimum(light, half) - half) / half))
+    stopped = torch.where(light >= 0, light, light.clamp(min=0) + (light - light.detach()))
+    return torch.where(black < LEAST_BLACK_CDM2, stopped, bent)
 
 
 ENCODING_DISPLAYS = {

@@ -74,6 +74,4 @@ def _from_fields(values: dict) -> Display:
             near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known fields: {', '.join(known)}"
             raise ValueError(f"a display has no field {key!r}{hint}")
-    if values.get("resolution") is not None:
-        values = {**values, "resolution": tuple(values["resolution"])}
     return Display(**values)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import tifffile
 
 __all__ = ["READERS", "openexr", "signature"]
 
@@ -46,7 +47,8 @@ def _read_png16(path: Path) -> tuple[np.ndarray, list[str]]:
         file.seek(-12, 2)
         if b"IEND" not in file.read():
             raise ValueError("the end of the file is missing")
-    return iio.imread(path, plugin="opencv", flags=-1, index=0), []
+    about = iio.immeta(path, plugin="pillow", index=0, exclude_applied=False)
+    return _turned(iio.imread(path, plugin="opencv", flags=-1, index=0), about.get("Orientation", 1))
 
 
 def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -54,10 +56,35 @@ def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
-    planes = iio.imread(path, plugin="tifffile", page=0)
-    if planes.ndim == 3 and planes.shape[0] in (3, 4) and planes.shape[2] > 4:
-        planes = np.moveaxis(planes, 0, 2)
-    return planes, []
+    with tifffile.TiffFile(path) as file:
+        page, pages = file.pages[0], len(file.pages)
+        photometric, orientation = tifffile.PHOTOMETRIC(page.photometric).name, page.tags.valueof(274, 1)
+        if page.bitspersample <= 8:  # palettes, inks, luma and chroma, every compression
+            return _read_pillow(path)
+        if photometric not in ("MINISBLACK", "MINISWHITE", "RGB"):
+            raise ValueError(f"its numbers mean {photometric} with {page.bitspersample} bits; RGB or grey is needed")
+        is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
+    try:
+        planes = tifffile.imread(path, key=0)
+        planes = np.moveaxis(planes, 0, 2) if is_planar else planes
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
+    if photometric == "MINISWHITE" and planes.dtype.kind == "u":
+        planes = np.iinfo(planes.dtype).max - planes
+    planes, notes = _turned(planes, orientation)
+    return planes, notes + ["first of several frames"] * (pages > 1)
+
+
+def _turned(planes: np.ndarray, orientation: int) -> tuple[np.ndarray, list[str]]:
+    """Planes as their EXIF orientation, 1 to 8, wants them seen."""
+    if orientation not in range(2, 9):
+        return planes, []
+    if orientation >= 5:
+        planes = planes.swapaxes(0, 1)
+    flips = {2: (1,), 3: (0, 1), 4: (0,), 5: (), 6: (1,), 7: (0, 1), 8: (0,)}[orientation]
+    return np.flip(planes, flips), ["turned by its EXIF orientation"]
 
 
 def _read_exr(path: Path) -> tuple[np.ndarray, list[str]]:

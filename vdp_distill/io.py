@@ -189,15 +189,15 @@ def write_image(path: str | Path, array: np.ndarray, *, bits: int = 8) -> None:
 
 
 def _as_codes(array: np.ndarray, bits: int, path: Path) -> np.ndarray:
-    if array.dtype in (np.uint8, np.uint16):
-        codes = array
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        codes = array.astype(array.dtype.newbyteorder("="))
     else:
         if bits not in (8, 16):
             raise ValueError(f"bits must be 8 or 16, got {bits}")
         low, high = float(array.min()), float(array.max())
         if not (low >= 0 and high <= 1):
             raise ValueError(f"cannot write {path}: code values must lie in 0..1, got {low:.6g} to {high:.6g}")
-        codes = np.rint(array * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+        codes = np.rint(array.astype(np.float64) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     if codes.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
         raise ValueError(f"cannot write {path}: {path.suffix} holds 8 bits; use .png or .tif for 16")
     return codes

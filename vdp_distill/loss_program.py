@@ -1,11 +1,9 @@
 """A loss as a program: what of the viewing is an input of it."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
-from vdp_distill.display import Display
+from vdp_distill.display import Display, keep_positive
 from vdp_distill.losses import VDPLoss
 
 __all__ = ["LossProgram"]
@@ -31,7 +29,7 @@ class LossProgram(nn.Module):
     def __init__(self, loss: VDPLoss, takes_display: bool = False):
         super().__init__()
         self.loss = loss
-        self.relative = _relative(loss) if takes_display else None
+        self.display = _display(loss) if takes_display else None
         self.inputs = ("test", "reference", "pixels_per_degree", *(("display",) if takes_display else ()))
 
     def forward(
@@ -49,15 +47,16 @@ class LossProgram(nn.Module):
         if display is None:
             return self.loss(test, reference, pixels_per_degree=pixels_per_degree)
         white, black = display[:, :, None, None, None].unbind(1)
-        light = ((white - black) * self.relative.light(image, extend=True) + black for image in (test, reference))
+        relative = (self.display.relative_light(image) for image in (test, reference))
+        light = (keep_positive((white - black) * part + black, black) for part in relative)
         settings = self.loss.metric.settings
         emission = {} if settings.emission is not None else {"rgb_display": settings.display_name()}
-        encoding = "luminance" if self.relative.primaries == "grey" else "rgb-bt.709"
+        encoding = "luminance" if self.display.primaries == "grey" else "rgb-bt.709"
         return self.loss(*light, encoding=encoding, pixels_per_degree=pixels_per_degree, **emission)
 
 
-def _relative(loss: VDPLoss) -> Display:
-    """The loss's display with a white of 1 and a black of 0."""
+def _display(loss: VDPLoss) -> Display:
+    """The loss's display, whose curve is relative to its white."""
     display = loss.metric.settings.code_display()
     if display is None or display.curve in ("linear", "PQ", "HLG"):
         found = display.colorspace if display is not None else loss.metric.settings.encoding
@@ -65,5 +64,4 @@ def _relative(loss: VDPLoss) -> Display:
             f"a display as an input needs code values on a curve relative to white, sRGB or a power, got {found!r}; "
             "light needs none: turn code values into cd/m2 before the program"
         )
-    dark = {"max_luminance": 1.0, "min_luminance": 0.0, "contrast": None, "E_ambient": 0.0}
-    return replace(display, **dark)
+    return display

@@ -70,9 +70,9 @@ class _MutualContrast(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        difference, reference = ctx.saved_tensors
+        saved = difference, reference = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return tuple(gradients_of(plain_mutual_contrast, ctx.saved_tensors, ctx.needs_input_grad, (gradient,)))
+            return tuple(gradients_of(plain_mutual_contrast, saved, ctx.needs_input_grad, (gradient,)))
         flow, test = _box_mean(gradient), reference + difference
         is_tests = (reference.abs() - test.abs()).sign_().add_(1).div_(2)  # a half each where both are equal
         at_test = test.sign().mul_(is_tests).mul_(flow)
@@ -191,12 +191,13 @@ class _MaskedDifference(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, needed = ctx.saved_tensors[:5], ctx.needs_input_grad[:5]
+        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[:5]  # read once: a checkpoint unpacks them once
+        inputs = saved[:5]
         if torch.is_grad_enabled():
             plain = partial(plain_masked_difference, **ctx.fixed)
             return *gradients_of(plain, inputs, needed, (gradient,)), None, None, None
         difference, sensitivity, *maskers = inputs
-        scale, threshold, masking, shrink, slope, *slopes = ctx.saved_tensors[5:]
+        scale, threshold, masking, shrink, slope, *slopes = saved[5:]
         p, q = ctx.fixed["parameters"].mask_p, ctx.fixed["parameters"].mask_q
         flow = gradient * slope
         at_difference, at_sensitivity = p * flow, None

@@ -199,7 +199,8 @@ def fidelity(
         with torch.no_grad():
             truth = sides[EXACT](test, reference, keep_stages=True)
             for side, predict in sides.items():
-                result = truth if side == EXACT else predict(test, reference, keep_stages=True)
+                keeps = getattr(predict, "fixed", {}).get("keep_stages", True)
+                result = truth if side == EXACT else predict(test, reference, keep_stages=keeps)
                 collected[side].append(_pair_errors(result, truth))
     return {side: _over_pairs(errors) for side, errors in collected.items()}
 

@@ -197,7 +197,7 @@ def hdrvdp2(test, reference, *, parameters: Parameters = DEFAULT_PARAMETERS, **s
         settings["display"] = load_display(settings["display"])
     constant = {name: value for name, value in settings.items() if _hashable(value)}
     varying = {name: value for name, value in settings.items() if name not in constant}
-    if "emission" in varying or not {"pixels_per_degree", "display"} & constant.keys():
+    if {"emission", "pixels_per_degree"} & varying.keys() or not {"pixels_per_degree", "display"} & constant.keys():
         return HDRVDP2(parameters=parameters, **settings)(test, reference)
     return _remembered(parameters, tuple(sorted(constant.items())))(test, reference, **varying)
 

@@ -58,18 +58,18 @@ class Geometry(nn.Module):
         self.sizes = steerable.pyramid_sizes(height, width)
         self.register_buffer("canvas", unit_frequency(height, width).to(like), persistent=False)
         self.register_buffer("base_canvas", unit_frequency(*self.sizes[-1]).to(like), persistent=False)
-        self.register_buffer("transfer", None, persistent=False)
-        self.transfer_ppd = None
+        self.remembered = None, None
 
     def eye_transfer(self, pixels_per_degree: Tensor, scalar: float | None, parameters: Parameters) -> Tensor:
         """MTF on the canvas, (N or 1, 1, 2H, W + 1); remembered for one scalar number of pixels per degree."""
         if scalar is None:
             return optics.eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) * self.canvas, parameters)
-        if self.transfer_ppd != (scalar, parameters):
+        known, transfer = self.remembered  # read and written whole: other threads may be here
+        if known != (scalar, parameters):
             with torch.inference_mode(False), torch.no_grad():
-                self.transfer = optics.eye_mtf(scalar * self.canvas, parameters)[None, None]
-            self.transfer_ppd = (scalar, parameters)
-        return self.transfer
+                transfer = optics.eye_mtf(scalar * self.canvas, parameters)[None, None]
+            self.remembered = (scalar, parameters), transfer
+        return transfer
 
 
 class Bands(NamedTuple):

@@ -23,6 +23,10 @@ class _FastPower(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         base, raised = ctx.saved_tensors
+        if torch.is_grad_enabled():  # p y / x, differentiated once more, is 0 / 0 at 0
+            is_zero = base == 0
+            slope = power(base.masked_fill(is_zero, 1), ctx.exponent - 1).masked_fill(is_zero, 0)
+            return gradient * (ctx.exponent * slope), None
         slope = ctx.exponent * raised / base.clamp(min=torch.finfo(base.dtype).tiny)
         return gradient * slope, None
 

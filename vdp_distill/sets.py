@@ -188,7 +188,7 @@ def merge(sources: list[str | Path], out: str | Path) -> Path:
     Raises
     ------
     ValueError
-        If their fields or sizes differ, or an image is in different splits of two of them.
+        If their fields or sizes differ, an image is in different splits of two of them, or one set comes twice.
     FileExistsError
         If ``out`` holds shards already.
     """
@@ -220,6 +220,9 @@ def _layout(folder: Path) -> dict:
 
 
 def _check_alike(folders: list[Path], manifests: list[dict]) -> None:
+    names = [name for manifest in manifests for name in manifest["sets"]]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{', '.join(map(str, folders))} hold one set more than once; name every set once")
     layouts = [_layout(folder) for folder in folders]
     splits: dict[str, tuple[str, Path]] = {}
     for folder, layout, manifest in zip(folders, layouts, manifests, strict=True):
@@ -247,7 +250,7 @@ def _merged(manifests: list[dict], number: int) -> dict:
     sources = {source["sha256"]: source for manifest in manifests for source in manifest["sources"]}
     return {
         **manifests[0],
-        "sets": sorted({name for manifest in manifests for name in manifest["sets"]}),
+        "sets": [name for manifest in manifests for name in manifest["sets"]],  # each beside its recipe
         "recipes": [recipe for manifest in manifests for recipe in manifest["recipes"]],
         "sources": list(sources.values()),
         "skipped": [item for manifest in manifests for item in manifest["skipped"]],

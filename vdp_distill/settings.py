@@ -74,9 +74,13 @@ class Settings:
             raise ValueError('encoding="generic" needs emission=(wavelengths_nm, spectra) or a (C, 4) matrix')
         if self.emission is not None and self.rgb_display is not None:
             raise ValueError("give rgb_display= or emission=, not both: each says what the channels emit")
+        if isinstance(self.emission, list):
+            self._set("emission", np.asarray(self.emission, np.float64))
+        if isinstance(self.emission, np.ndarray) and self.emission.ndim == 3:
+            self._set("emission", torch.from_numpy(self.emission))
         if self.pixels_per_degree is None:
             self._set("pixels_per_degree", self._from_geometry())
-        pixels_per_degree_of(self, 1, torch.ones(()))
+        pixels_per_degree_of(self, torch.as_tensor(self.pixels_per_degree).numel(), torch.ones(()))
         if not np.isfinite(self.peak_sensitivity):
             raise ValueError(f"peak_sensitivity must be a finite log10 sensitivity, got {self.peak_sensitivity}")
 
@@ -119,6 +123,8 @@ class Settings:
         """Settings of one pair of a batch, where some are given for each pair as tensors."""
         given = {name: getattr(self, name) for name in ("pixels_per_degree", "surround_l", "emission")}
         each = {name: value for name, value in given.items() if isinstance(value, Tensor) and value.ndim}
+        if not _batched(self.emission):
+            each.pop("emission", None)
         own = {name: value[index : index + 1] for name, value in each.items() if value.shape[0] == batch}
         return replace(self, **own)
 
@@ -232,7 +238,7 @@ def surround_of(settings: Settings, reference_light: Tensor) -> Tensor:
 def pixels_per_degree_of(settings: Settings, batch: int, like: Tensor) -> Tensor:
     """Pixels per degree as (1,) or (N,), checked."""
     values = torch.as_tensor(settings.pixels_per_degree, dtype=like.dtype, device=like.device).reshape(-1)
-    if batch > 1 and values.numel() not in (1, batch):
+    if values.numel() not in (1, batch):
         raise ValueError(f"pixels_per_degree must be a number or one for each of {batch} images, got {values.numel()}")
     checks.check_positive(values, "pixels_per_degree", "a desktop monitor has about 30 to 60")
     return values

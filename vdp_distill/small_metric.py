@@ -60,15 +60,14 @@ class SmallVDP(SurrogateVDP):
         super().__init__(network, name, strict=strict, **settings)
 
     def _predict(self, test: Tensor, reference: Tensor, settings: Settings) -> Result:
-        """In the precision of the weights, after the images were checked whole: tiles and samples of them mislead."""
+        """In the precision of the weights."""
         dtype = next(self.network.parameters()).dtype
-        images = Pair(test.to(dtype), reference.to(dtype))
-        for name, image in zip(Pair._fields, images, strict=True):
-            check_image(image, settings, name)
-        return super()._predict(*images, settings)
+        return super()._predict(test.to(dtype), reference.to(dtype), settings)
 
     def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
         """What the small cortex sees of a pair; no retina is kept."""
+        for name, image in zip(Pair._fields, (test, reference), strict=True):
+            check_image(image, settings, name)  # whole: tiles and samples of them mislead
         pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
         planes, shares, surround = self._planes(test, reference, settings)
         self._check_viewing(settings, pixels_per_degree, test.shape[-2:])
@@ -172,9 +171,14 @@ class SwiftVDP(SmallVDP):
         """
         settings = self.settings_for(**overrides)
         reference, _ = checks.as_images(reference, "reference")
+        checks.check_pair(reference, reference)
         reference = reference.to(next(self.network.parameters()).dtype)
-        check_image(reference, settings, "reference")
-        with pipeline.full_precision(reference.device):
+        has_gradient = torch.is_grad_enabled()  # not in inference mode, but what is kept must serve a training later
+        with (
+            torch.inference_mode(False),
+            torch.set_grad_enabled(has_gradient),
+            pipeline.full_precision(reference.device),
+        ):
             return self._remembered(reference, settings)
 
     @uncompiled
@@ -197,12 +201,11 @@ class SwiftVDP(SmallVDP):
     def _predict(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> Result:
         if not isinstance(reference, Remembered):
             return super()._predict(test, reference, settings)
-        test = test.to(next(self.network.parameters()).dtype)
-        check_image(test, settings, "test")
-        return HDRVDP2._predict(self, test, reference, settings)
+        return HDRVDP2._predict(self, test.to(next(self.network.parameters()).dtype), reference, settings)
 
     def respond(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> tuple[None, pipeline.Cortex]:
         """What the blocks see of a pair."""
+        check_image(test, settings, "test")
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
         self._check_luminance(self._sample(test, settings), known.viewing[0], settings)
         sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
@@ -210,6 +213,7 @@ class SwiftVDP(SmallVDP):
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def _remembered(self, reference: Tensor, settings: Settings) -> Remembered:
+        check_image(reference, settings, "reference")
         sample = self._sample(reference, settings)
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         degree = pixels_per_degree_of(settings, reference.shape[0], reference)

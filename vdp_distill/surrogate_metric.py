@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,12 +57,20 @@ class SurrogateVDP(HDRVDP2):
         self.settings = Settings.create(**settings) if settings else None
         self.geometries = nn.ModuleDict()
 
+    def _apply(self, fn, recurse=True):
+        # Half precision is for the networks around it: its own weights keep theirs.
+        def kept(value: Tensor) -> Tensor:
+            given = fn(value)
+            return value.to(given.device) if given.dtype in (torch.float16, torch.bfloat16) else given
+
+        return super()._apply(kept, recurse)
+
     def settings_for(self, **overrides) -> Settings:
         """The settings of a call, refused where the network cannot follow them."""
         settings = Settings.create(**overrides) if self.settings is None else super().settings_for(**overrides)
         for name, value in self.fixed.items():
             given = settings.display_name() if name == "rgb_display" else getattr(settings, name)
-            if given is not value and (isinstance(given, Tensor) or given != value):
+            if given is not value and (isinstance(given, Tensor | np.ndarray) or given != value):
                 raise ValueError(f"{self.name} was trained with {name}={value!r} and takes no other; use model='exact'")
         return settings
 

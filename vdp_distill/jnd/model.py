@@ -135,6 +135,8 @@ class JND(nn.Module):
             For images that do not fit, are out of range, or are too small at the network's pixels per degree.
         """
         checks.check_pair(test, reference)
+        dtype = next(self.network.parameters()).dtype
+        test, reference = test.to(dtype), reference.to(dtype)
         scale = self.trained_pixels_per_degree / float(self.responder.settings.pixels_per_degree)
         test, reference = (_scaled(image, scale) for image in (test, reference))
         if min(test.shape[-2:]) < checks.SMALLEST_SIDE:

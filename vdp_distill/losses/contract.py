@@ -167,7 +167,8 @@ class ImageLoss(nn.Module):
         """Bring weights and tables to the images' device and dtype."""
         held = (value for value in chain(self.parameters(), self.buffers()) if value.is_floating_point())
         if any(value.device != images.device or value.dtype != images.dtype for value in held):
-            self.to(images)
+            with torch.inference_mode(False), torch.no_grad():  # a loss that was first used so must train later
+                self.to(images)
 
     def _check_channels(self, test: Tensor) -> None:
         if test.shape[1] not in self.channels:

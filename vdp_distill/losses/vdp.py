@@ -181,8 +181,12 @@ def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:
     display = settings.code_display()
     is_light = display is None or display.curve == "linear"
     is_grey = settings.encoding == "luminance" or (display is not None and display.primaries == "grey")
-    channels = matrix_of(settings, 0).shape[-2] if settings.encoding == "generic" else 1 if is_grey else 3
-    return (0.0, math.inf if is_light else 1.0), (channels,)
+    is_mixed = is_grey and display is not None and not is_light and settings.encoding is None
+    if settings.encoding == "generic":
+        channels = (matrix_of(settings, 0).shape[-2],)
+    else:
+        channels = (1, 3) if is_mixed else (1,) if is_grey else (3,)
+    return (0.0, math.inf if is_light else 1.0), channels
 
 
 def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """Curves that are read in a few operations: of displays as polynomials, of receptors as straight pieces.
 
 A display's is fitted with seven multiplications and additions in place of a power. The fit weighs every light by what
-the eye makes of it. Inside 0..1 it departs from the curve by 1.7 % at most, 0.4 % on the whole, of light plus the
+the eye makes of it. Inside 0..1 it departs from the curve by 3 % at most, 0.4 % on the whole, of light plus the
 display's black; an error that test and reference share.
 """
 
