@@ -115,7 +115,9 @@ def _loss(name: str, study: Study) -> nn.Module:
         return _Sum(PIXEL_LOSSES[pixels](), _loss(metric, study))
     if name in PIXEL_LOSSES:
         return PIXEL_LOSSES[name]()
-    return VDPLoss(name, encoding="sRGB-display", pixels_per_degree=study.pixels_per_degree)
+    name, _, pool = name.partition("@")
+    settings = {"pool": pool} if pool else {}
+    return VDPLoss(name, encoding="sRGB-display", pixels_per_degree=study.pixels_per_degree, **settings)
 
 
 def add_noise(images: Tensor, sigma: Tensor | float, generator: torch.Generator) -> Tensor:
@@ -130,7 +132,8 @@ def train(model: str, study: Study, images: Tensor, steps: int, seed: int) -> nn
     ----------
     model
         One of ``PIXEL_LOSSES``, or what :class:`vdp_distill.VDPLoss` takes as its model; two of them with a colon
-        between take turns, the first for a third of the steps; ``l1+exact`` is L1 and a hundredth of the other.
+        between take turns, the first for a third of the steps; ``l1+exact`` is L1 and a hundredth of the other;
+        ``exact@area`` is the metric with another pool.
     images
         Clean images, (N, C, H, W) in 0..1.
     seed

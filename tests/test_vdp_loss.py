@@ -63,7 +63,7 @@ def test_reductions(images):
     torch.testing.assert_close(VDPLoss(**VIEWING, reduction="sum")(*images), values.sum())
 
 
-@pytest.mark.parametrize("pool", ["log_contrast", "threshold", "quality"])
+@pytest.mark.parametrize("pool", ["log_contrast", "area", "threshold", "quality"])
 @pytest.mark.parametrize("model", ["exact", "trained"])
 def test_gradient_is_finite_everywhere(pool, model, images, trained):
     loss = VDPLoss(trained if model == "trained" else "exact", **VIEWING, pool=pool)
@@ -85,7 +85,7 @@ def test_gradient_is_finite_everywhere(pool, model, images, trained):
     assert float(loss(reference, reference)) == 0
 
 
-@pytest.mark.parametrize("pool", ["log_contrast", "threshold", "quality"])
+@pytest.mark.parametrize("pool", ["log_contrast", "area", "threshold", "quality"])
 def test_gradcheck(pool):
     """Away from the nodes of the metric's tables; in double precision."""
     generator = torch.Generator().manual_seed(8)

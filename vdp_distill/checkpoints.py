@@ -93,7 +93,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
             metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - not a mapping
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file of this package: {error}") from error
+        hint = f"; {MENDED}" if Path(path).name.startswith("resume") else ""
+        raise ValueError(f"{path} is not a whole safetensors file of this package: {error}{hint}") from error
 
 
 def save_state(

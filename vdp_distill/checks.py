@@ -8,7 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["SMALLEST_SIDE", "as_images", "check_pair", "check_channels", "check_codes", "check_light", "check_positive"]
+__all__ = [
+    "SMALLEST_SIDE",
+    "as_device",
+    "as_images",
+    "check_pair",
+    "check_channels",
+    "check_codes",
+    "check_light",
+    "check_positive",
+]
 
 SMALLEST_SIDE = 17
 """Under 17 pixels the steerable pyramid has no oriented band; the original returns numbers there, we refuse."""
@@ -47,6 +56,23 @@ def as_images(image, name: str) -> tuple[Tensor, bool]:
     single = image.dtype.itemsize < 8  # in whatever order its bytes are
     planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
     return torch.from_numpy(np.array(planes, dtype=np.float32 if single else np.float64))[None], True
+
+
+def as_device(device: str | torch.device) -> torch.device:
+    """A device that is there.
+
+    Raises
+    ------
+    ValueError
+        For one that torch does not know or find.
+    """
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be cpu or cuda, or one by its number as cuda:1, got {device!r}") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"torch finds no device {device!s} here; leave device out to compute on the processor")
+    return found
 
 
 def check_pair(test: Tensor, reference: Tensor, smallest_side: int = SMALLEST_SIDE) -> None:

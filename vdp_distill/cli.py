@@ -154,7 +154,7 @@ def export(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the images, or LOW-HIGH: shorter sides of many sizes.")],
     display: Display = None,
     encoding: Encoding = None,
-    pool: Annotated[str, typer.Option(help="log_contrast, threshold or quality.")] = "log_contrast",
+    pool: Annotated[str, typer.Option(help="log_contrast, area, threshold or quality.")] = "log_contrast",
     reduction: Annotated[str, typer.Option(help="mean, sum or none.")] = "mean",
     surround: Annotated[float, typer.Option(help="Light around the image in cd/m2; -1: mean of the reference.")] = 1e-5,
     display_input: Annotated[bool, typer.Option(help="Take white and black in cd/m2 as an input too.")] = False,

@@ -48,6 +48,8 @@ def compare(
     settings = {"pixels_per_degree": ppd, "display": display, "encoding": encoding, "surround_l": surround}
     settings |= {"rgb_display": rgb_display, "peak_sensitivity": peak_sensitivity, "masking": masking, "mtf": mtf}
     settings |= {"engine": engine, "hdrvdp_dir": hdrvdp_dir}
+    if heatmap is not None and heatmap.exists() and any(heatmap.samefile(path) for path in (test, reference)):
+        raise FileExistsError(f"--heatmap {heatmap} is one of the pictures that are compared; name another file")
     found = compare(test, reference, model=model, cdm2_per_unit=cdm2_per_unit, device=device, **settings)
     if heatmap is not None:
         found.heatmap(heatmap, palette)
@@ -62,7 +64,7 @@ def jnd(
     p: Annotated[float, typer.Option("--p", help="Share of people who may see a difference.")] = 0.5,
     model: Annotated[str, typer.Option(help="people-v1, exact (far stricter), or a surrogate.")] = "people-v1",
     out: Annotated[Path | None, typer.Option(help="File to write, or folder; NAME-jnd beside a picture.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="PNG of the curve; NAME-curve.png beside the file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="PNG of the curve; NAME-CODEC-curve.png beside the file.")] = None,
     workers: Annotated[int, typer.Option(help="Processes, for a folder.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -80,12 +82,15 @@ def jnd(
         _jnd_folder(Path(image), out, codec, workers, quiet, options)
         return
     from vdp_distill.jnd import find_jnd
-    from vdp_distill.jnd.output import check_free, default_out, describe, load_plotting, plot_curve, save
+    from vdp_distill.jnd.output import check_free, check_out, default_out, describe, load_plotting, plot_curve, save
 
     out = out or default_out(image, codec)
-    plot = plot or out.with_name(f"{out.stem}-curve.png")
+    plot = plot or out.with_name(f"{out.stem}-{codec}-curve.png")
+    check_out(out, codec)
     check_free(out)
-    check_free(plot)
+    check_free(plot, "--plot")
+    if out.absolute() == plot.absolute():
+        raise ValueError(f"--out and --plot both name {out}; name two files")
     load_plotting()
     found = find_jnd(image, codec, **options)
     typer.echo(describe(found, Path(image).stat().st_size))

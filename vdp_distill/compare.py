@@ -2,12 +2,15 @@
 
 import json
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from vdp_distill import checks
+from vdp_distill.compare_notes import notes_of
 from vdp_distill.criterion import PEOPLE, Criterion, load_criterion
 from vdp_distill.display_files import load_display
 from vdp_distill.io import Image, read_image, write_image
@@ -15,6 +18,7 @@ from vdp_distill.jnd.judge import judging
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.result import Result
 from vdp_distill.settings import Settings
+from vdp_distill.surrogate_metric import OutOfDomainWarning
 from vdp_distill.visualize import heatmap
 
 __all__ = ["Comparison", "compare", "verdict"]
@@ -45,6 +49,8 @@ class Comparison:
         What the verdict goes by.
     P_people
         Share of people who see a difference, by the released criterion of people.
+    notes
+        What a reader must know beside the numbers, a sentence each.
     """
 
     test: Image
@@ -53,6 +59,7 @@ class Comparison:
     files: dict
     criterion: Criterion
     P_people: float
+    notes: tuple[str, ...] = ()
 
     def record(self) -> dict:
         """Scores, versions and every setting as plain data."""
@@ -60,7 +67,7 @@ class Comparison:
         scores["P_people"] = self.P_people
         by_people = self.criterion.name == PEOPLE
         words = {"verdict": verdict(scores["P_people" if by_people else "P_det"]), "verdict_by": self.criterion.name}
-        words["notes"] = [*self.test.notes, *self.reference.notes]
+        words["notes"] = [*self.notes]
         return {**scores, **words, "files": self.files, "settings": self.result.settings}
 
     def heatmap(self, path: str | Path, palette: str = "trichromatic") -> None:
@@ -130,19 +137,37 @@ def compare(
     kind = images[0].kind
     if settings.get("encoding") is None and settings.get("display") is None:
         settings["encoding"] = _encoding(kind, images[0].array.shape[2])
-    scale = cdm2_per_unit if kind == "light" else 1.0
-    metric, criterion = judging(model, None, device, **settings)
+    scale = 1.0
+    if kind == "light":
+        scale = cdm2_per_unit
+    elif cdm2_per_unit != 1:
+        raise ValueError(f"cdm2_per_unit={cdm2_per_unit:g} is for files that hold light; {test} holds code values")
+    metric, criterion = judging(model, None, checks.as_device(device), **settings)
     dtype = torch.float64 if type(metric) is HDRVDP2 else torch.float32  # models are trained in float32
     tensors = [
         torch.from_numpy(np.moveaxis(image.array, 2, 0).copy())[None].to(device, dtype) * scale for image in images
     ]
-    with torch.no_grad():
-        result = metric(*tensors)
+    result, outside = _looked_at(metric, tensors)
     files = {
         role: {"name": Path(path).name, "sha256": image.sha256} for role, path, image in _roles(test, reference, images)
     }
-    seen = load_criterion(PEOPLE).judge(result, float(Settings.create(**settings).pixels_per_degree))
-    return Comparison(*images, result, files, criterion, float(seen))
+    settings = Settings.create(**settings)
+    seen = float(load_criterion(PEOPLE).judge(result, float(settings.pixels_per_degree)))
+    scores = {"P_det": float(result.P_det), "P_people": seen}
+    notes = (*notes_of(images, settings, criterion, scores, cdm2_per_unit), *outside)
+    return Comparison(*images, result, files, criterion, seen, notes)
+
+
+def _looked_at(metric: HDRVDP2, tensors: list[torch.Tensor]) -> tuple[Result, list[str]]:
+    """The prediction, and what a model says of images outside its domain."""
+    with torch.no_grad(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", OutOfDomainWarning)
+        result = metric(*tensors)
+    outside = [str(warning.message) for warning in caught if issubclass(warning.category, OutOfDomainWarning)]
+    for warning in caught:
+        if not issubclass(warning.category, OutOfDomainWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return result, outside
 
 
 def _roles(test, reference, images):

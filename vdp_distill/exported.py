@@ -195,7 +195,8 @@ def _read_record(file: Path | io.BytesIO, name: str | Path) -> dict:
             found = [entry for entry in archive.namelist() if entry.endswith(ends)]
             record = json.loads(archive.read(found[0])) if found else {}
     except (zipfile.BadZipFile, json.JSONDecodeError) as error:
-        raise ValueError(f"{name} is no .pt2 program, or is cut off: {error}") from error
+        hint = "; onnxruntime runs .onnx files" if str(name).endswith(".onnx") else ""
+        raise ValueError(f"{name} is no .pt2 program, or is cut off: {error}{hint}") from error
     if record.get("format") != FORMAT:
         raise ValueError(f"{name} is no loss of this package, or is cut off (format {record.get('format')!r})")
     return record

@@ -34,6 +34,8 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
     mode = about.get("mode")
     convert = {"CMYK": "RGB", "YCCK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "1": "L"}.get(mode)
     notes = [f"{mode} converted to {convert}"] if convert else []
+    if "transparency" in about:
+        convert = "LA" if mode == "L" else "RGBA"
     if iio.improps(path, plugin="pillow", index=...).n_images > 1:
         notes.append("first of several frames")
     if about.get("Orientation", 1) not in (0, 1):

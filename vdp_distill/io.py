@@ -5,6 +5,7 @@ longer hold: the package OpenEXR of the Academy Software Foundation reads and wr
 """
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,16 +177,27 @@ def write_image(path: str | Path, array: np.ndarray, *, bits: int = 8) -> None:
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}; make it first")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
+    if suffix not in (".exr", ".hdr"):
+        array = _as_codes(array, bits, path)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")  # codecs go by the suffix
+    try:
+        _encode(partial, suffix, array)
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}; what was there before is untouched") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _encode(path: Path, suffix: str, array: np.ndarray) -> None:
     if suffix == ".exr":
         name = "Y" if array.ndim == 2 else "RGB"
         openexr().File({}, {name: np.ascontiguousarray(array, np.float32)}).write(str(path))
     elif suffix == ".hdr":
         iio.imwrite(path, np.asarray(array, np.float32), plugin="opencv")
     else:
-        codes = _as_codes(array, bits, path)
         sixteen = {".png": "opencv", ".tif": "tifffile", ".tiff": "tifffile"}
-        plugin = sixteen[suffix] if codes.dtype == np.uint16 else "pillow"
-        iio.imwrite(path, codes, plugin=plugin)
+        iio.imwrite(path, array, plugin=sixteen[suffix] if array.dtype == np.uint16 else "pillow")
 
 
 def _as_codes(array: np.ndarray, bits: int, path: Path) -> np.ndarray:

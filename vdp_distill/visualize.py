@@ -75,12 +75,13 @@ def _above_legend(picture: np.ndarray, palette: str) -> np.ndarray:
     """The picture with a scale under it; small pictures are centred on a wider sheet that the scale needs."""
     height, width = picture.shape[:2]
     wide = max(width, 240)
-    figure = Figure(figsize=(wide / 100, 0.52), dpi=100, facecolor="white")
-    axes = figure.add_axes((0.06, 0.62, 0.88, 0.3))
+    figure = Figure(figsize=(wide / 100, 0.68), dpi=100, facecolor="white")
+    axes = figure.add_axes((0.06, 0.7, 0.88, 0.23))
     axes.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=PALETTES[palette], extent=(0, 100, 0, 1))
     axes.set_yticks([])
     axes.set_xticks(LEGEND_MARKS, [f"{mark} %" for mark in LEGEND_MARKS], fontsize=8)
     axes.tick_params(length=2, pad=1)
+    axes.set_xlabel("seen here, by HDR-VDP's own criterion", fontsize=7, labelpad=1)
     scale = drawn(figure)[:, :wide]
     sheet = np.full((height, wide, 3), 255, np.uint8)
     left = (wide - width) // 2

@@ -97,7 +97,7 @@ def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) ->
         if found.kind == "light":
             raise ValueError(f"{path} holds light, not code values; jnd encodes pictures of 8 or 16 bits")
         if found.bits == 16:
-            return _prepared(*_from_array(found.array), _metadata_of(path), found.notes, codec)
+            return _prepared(*_from_array(found.array), _upright(_metadata_of(path)), found.notes, codec)
     image, metadata, notes = _opened(path)
     return _prepared(image, None, metadata, notes, codec)
 
@@ -130,6 +130,16 @@ def _metadata_of(path: Path) -> dict:
             return _metadata(image)
     except (UnidentifiedImageError, OSError):
         return {}
+
+
+def _upright(metadata: dict) -> dict:
+    """Of a picture whose pixels were turned as its EXIF orientation says, which then no longer holds."""
+    if _orientation(metadata) == 1:
+        return metadata
+    exif = Image.Exif()
+    exif.load(metadata["exif"])
+    del exif[0x0112]
+    return metadata | {"exif": exif.tobytes()}
 
 
 def _from_array(array: np.ndarray) -> tuple[Image.Image, np.ndarray]:

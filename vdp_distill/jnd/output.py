@@ -5,10 +5,10 @@ from pathlib import Path
 from threading import Thread
 
 from vdp_distill.checkpoints import write_whole
-from vdp_distill.jnd.codecs import codec_named
+from vdp_distill.jnd.codecs import CODECS, codec_named
 from vdp_distill.jnd.smallest import JND
 
-__all__ = ["check_free", "default_out", "describe", "load_plotting", "plot_curve", "save"]
+__all__ = ["check_free", "check_out", "default_out", "describe", "load_plotting", "plot_curve", "save"]
 
 
 def default_out(source: str | Path, codec: str) -> Path:
@@ -31,10 +31,18 @@ def save(found: JND, out: str | Path) -> Path:
     return out
 
 
-def check_free(out: Path) -> None:
+def check_free(out: Path, option: str = "--out") -> None:
     """Refuse to write over anything."""
     if out.exists() or out.is_symlink():
-        raise FileExistsError(f"{out} exists already, and jnd writes over nothing; name another file with --out")
+        raise FileExistsError(f"{out} exists already, and jnd writes over nothing; name another file with {option}")
+
+
+def check_out(out: Path, codec: str) -> None:
+    """Refuse a name that says another codec than the file will hold."""
+    own, others = codec_named(codec).suffix, {known.suffix: name for name, known in CODECS.items()}
+    suffix = {".jpeg": ".jpg"}.get(out.suffix.lower(), out.suffix.lower())
+    if suffix != own and suffix in others:
+        raise ValueError(f"{out} would hold {codec}; name it {out.stem}{own}, or pass --codec {others[suffix]}")
 
 
 def describe(found: JND, original_bytes: int | None = None) -> str:
@@ -46,7 +54,8 @@ def describe(found: JND, original_bytes: int | None = None) -> str:
     about = found.settings
     saved = f", {len(found.data) / original_bytes:.1%} of the original's" if original_bytes else ""
     lines.append(f"{found.codec} at quality {found.quality}: {len(found.data)} bytes{saved}")
-    share = f"{found.P:.2f} of people see a difference (at most {about['p']:g} may)"
+    who = "chance that the metric's observer sees" if about["model"] == "exact" else "of people see"
+    share = f"{found.P:.2f} {who} a difference (at most {about['p']:g} may)"
     lines.append(f"{share}, says {about['model']} at {about['pixels_per_degree']:g} pixels per degree")
     if not found.falls:
         lines.append("note: P does not fall with every step of quality; nothing above the one found was seen")

@@ -21,12 +21,16 @@ logger = logging.getLogger(__name__)
 
 POOLS = {
     "log_contrast": lambda cortex: detection.log_contrast(cortex.contrast_map),
+    "area": lambda cortex: detection.pool_contrast(cortex.contrast_map).log1p().mean(dim=(1, 2, 3)),
     "threshold": lambda cortex: cortex.contrast_map.sum(dim=(1, 2, 3)).clamp(min=1).log(),
     "quality": lambda cortex: 100 - cortex.quality,
 }
 """From the pair in the visual cortex to a number for each pair, (N,)."""
 
 AUDITS_KEPT = 1000
+AUDIT_APART = 0.2
+"""A surrogate's loss this share away from the exact one is logged as a warning, which is seen without any set-up."""
+
 CODES_TOLERATED = 0.5
 """How far outside 0..1 a reference's code values may lie before they are taken for other units."""
 
@@ -47,8 +51,10 @@ class VDPLoss(nn.Module):
     model
         ``"exact"``, the name of a released model, or the folder of a trained one; their weights are frozen.
     pool
-        ``"log_contrast"``: log(1 + sum S), S being the contrast in threshold units. ``"threshold"``:
-        max(0, log sum S), which asks for no more than invisibility. ``"quality"``: 100 - Q.
+        ``"log_contrast"``: log(1 + sum S), S being the contrast in threshold units. ``"area"``: the mean of
+        log(1 + C_map) over the pixels, which asks for less of the picture to differ visibly, where the sum hangs on its
+        worst places. ``"threshold"``: max(0, log sum S), which asks for no more than invisibility. ``"quality"``:
+        100 - Q.
     reduction
         ``"mean"``, ``"sum"`` or ``"none"`` over the batch.
     out_of_range
@@ -56,7 +62,7 @@ class VDPLoss(nn.Module):
         gradient that points back in; ``"raise"`` refuses.
     audit_every
         Every so many calls compare a surrogate with the exact metric on the batch's first pair: kept in ``audits`` and
-        logged. 0 never does.
+        logged at level INFO, or as a WARNING where they lie apart by more than a fifth. 0 never does.
     **settings
         As for :func:`vdp_distill.hdrvdp2`: ``encoding`` or ``display``, ``pixels_per_degree``, ... Units are never
         guessed.
@@ -173,7 +179,9 @@ class VDPLoss(nn.Module):
         with torch.no_grad():
             exact = self._values(self.exact, test[:1], reference[:1], settings.of_pair(0, test.shape[0]))
         self.audits.append(Audit(self.calls, float(values[0].detach()), float(exact)))
-        logger.info("call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, *self.audits[-1][1:])
+        _, ours, true = self.audits[-1]
+        level = logging.WARNING if abs(ours - true) > AUDIT_APART * max(1.0, abs(true)) else logging.INFO
+        logger.log(level, "call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, ours, true)
 
 
 def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:

@@ -163,6 +163,8 @@ class Labeller:
     def _answers(self, path: Path, chunk, digest: str, of: str, first: int, pool) -> list[np.ndarray | None]:
         """The answers to a chunk: those that are kept, and those that are now."""
         answers = _kept(path, digest)
+        if answers and not first:
+            self._check_again(path, answers, chunk, of)
         missing = [place for place in range(len(chunk)) if place not in answers]
         if not missing:
             return [answers[place] for place in range(len(chunk))]
@@ -176,6 +178,18 @@ class Labeller:
                 raise BlackBoxError(f"{problem}; mend it, or pass on_error='skip'") from error
             warnings.warn(f"{problem}; it is left out", stacklevel=4)
         return [answers.get(place) for place in range(len(chunk))]
+
+    def _check_again(self, path: Path, answers: dict[int, np.ndarray], chunk, of: str) -> None:
+        """Ask about one pair whose answer is kept: another metric, or a mended one, answers otherwise."""
+        place, kept = next(iter(answers.items()))
+        again = self._ask(chunk[place])
+        if isinstance(again, BlackBoxError) or np.allclose(again, kept, rtol=1e-3, atol=1e-6):
+            return
+        shown = (f"{value.mean(dtype=np.float64):.6g}" for value in (kept, again))
+        raise ValueError(
+            "{} holds answers of another black box: of pair {} {} it keeps {}, asked again it is {}; move {} away to "
+            "ask anew, or choose another folder".format(path, place, of, *shown, path.parent)
+        )
 
     def _ask(self, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray | BlackBoxError:
         try:

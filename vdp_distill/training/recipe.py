@@ -161,5 +161,7 @@ def read_recipe(recipe: str | Path) -> Recipe:
     for name in tables:
         if name not in known:
             raise ValueError(f"{path} has no place for {name!r}; {nearest(name, known)}")
-    network = zoo.network_config(tables.get("network", {}), path)
+    if "network" not in tables:
+        raise ValueError(f"{path} has no table [network]: which network is to be trained? kind = ... says it")
+    network = zoo.network_config(tables["network"], path)
     return Recipe(network, from_table(Training, tables.get("training", {}), f"{path}, [training]"))

@@ -142,9 +142,15 @@ class Run:
         raise DivergedError(
             f"the loss or its gradient became NaN or infinite at step {self.position.step}; the samples with "
             f"{named(self.sets['train'], samples)} did it"
-            f"{'' if finite else ', or the step before them, which left NaN in the weights'}; "
-            f"{self.out} keeps the best network and the last good state"
+            f"{'' if finite else ', or the step before them, which left NaN in the weights'}; {self.kept()}"
         )
+
+    def kept(self) -> str:
+        """What a stopped run leaves, and what to do."""
+        if (self.out / STATE).is_file():
+            return f"{self.out} keeps the best network and the last good state"
+        rate = f"learning_rate = {self.training.learning_rate:g}"
+        return f"nothing was validated yet, so nothing is kept; look at these samples, or lower {rate}"
 
     @torch.no_grad()
     def validate(self) -> None:
@@ -169,7 +175,7 @@ class Run:
         if bad:
             raise DivergedError(
                 f"the validation loss became NaN or infinite at step {self.position.step}, by the samples with "
-                f"{named(self.sets['val'], bad)}; {self.out} keeps the best network and the last good state"
+                f"{named(self.sets['val'], bad)}; {self.kept()}"
             )
 
     def record(self, loss: float, errors: list[float]) -> None:
