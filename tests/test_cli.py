@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from vdp_distill import hdrvdp2
@@ -140,6 +141,12 @@ BAD = {
     "jnd codec": (["jnd", "test.png", "--codec", "gif"], "codec must be one of"),
     "jnd folder": (["jnd", "."], "needs --out FOLDER"),
     "jnd original": (["jnd", "test.png", "--out", "reference.png"], "writes over nothing"),
+    "jnd name": (["jnd", "test.png", "--ppd", "60", "--out", "a.webp"], "would hold jpeg; name it a.jpg"),
+    "jnd two names": (["jnd", "test.png", "--ppd", "60", "--out", "a.jpg", "--plot", "a.jpg"], "name two files"),
+    "heatmap": (["compare", "test.png", "reference.png", *PPD, "--heatmap", "reference.png"], "is one of the pictures"),
+    "device": (["compare", "test.png", "reference.png", *PPD, "--device", "cuda:7"], "torch finds no device cuda:7"),
+    "device name": (["compare", "test.png", "reference.png", *PPD, "--device", "gpu"], "device must be cpu or cuda"),
+    "units": (["compare", "test.png", "reference.png", *PPD, "--cdm2-per-unit", "2"], "is for files that hold light"),
     "jnd share": (["jnd", "test.png", "--p", "50"], "between 0 and 1"),
 }
 
@@ -210,3 +217,38 @@ def test_the_main_job(run, tmp_path):
         assert done.exit_code == 0, (step, done.output)
     again = run(*steps[2])
     assert again.exit_code == 2 and "--resume" in again.stderr
+
+
+def notes(run, *arguments):
+    done = run("compare", *arguments, "--json")
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["notes"]
+
+
+def test_notes_tell_what_no_number_tells(run, files):
+    planes = read_image(files / "reference.png").array
+    write_image(files / "swapped.png", planes[..., ::-1])
+    assert any("HDR-VDP sees luminance alone" in note for note in notes(run, "swapped.png", "reference.png", *PPD))
+    assert not any("luminance alone" in note for note in notes(run, "test.png", "reference.png", *PPD))
+    near, far = (notes(run, "test.png", "reference.png", "--ppd", ppd, "--display", "mcl-jci") for ppd in ("80", "30"))
+    assert not near and any("fitted to JPEG at 90" in note and "30 pixels per degree" in note for note in far)
+    light = notes(run, "test.hdr", "reference.hdr", *PPD, "--cdm2-per-unit", "0.5")
+    assert any(note.startswith("numbers x 0.5 are taken as cd/m2: median ") for note in light)
+
+
+def test_a_model_outside_its_domain_says_so_in_the_record(run):
+    found = notes(run, "test.png", "reference.png", "--ppd", "5", "--model", "vdp-fast-v1")
+    assert any("trained on pixels_per_degree 15 to 120, got 5" in note for note in found)
+
+
+def test_notes_name_their_file(run, files):
+    planes = (255 * read_image(files / "reference.png").array).astype(np.uint8)
+    palette = Image.fromarray(planes).quantize(16)
+    palette.save(files / "palette.png", transparency=3)
+    assert "test: alpha dropped" in notes(run, "palette.png", "reference.png", *PPD)
+
+
+@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-swift-v1"])
+def test_benchmark_of_a_model_without_stages(model, run):
+    done = run("benchmark", "--model", model, "--size", "40x48", "--repeats", "1")
+    assert done.exit_code == 0 and model in done.stdout, done.output

@@ -123,12 +123,13 @@ def test_what_is_there_is_not_overwritten(finished, data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[training]\nlearning_rat = 1", "did you mean 'learning_rate'"),
+        ("[network]\n[training]\nlearning_rat = 1", "did you mean 'learning_rate'"),
         ("[network]\nchanels = 3", "did you mean 'channels'"),
         ("[netwrk]\n", "did you mean 'network'"),
         ("[network]\nkind = 'papre'", "did you mean 'paper'"),
-        ("[training]\nsteps = 'many'", "steps must be like"),
-        ("[training]\nimages_per_batch = 3", "must be even"),
+        ("[network]\n[training]\nsteps = 'many'", "steps must be like"),
+        ("[network]\n[training]\nimages_per_batch = 3", "must be even"),
+        ("[training]\nsteps = 3", "no table .network.: which network"),
         ("[training", "not a TOML file"),
     ],
 )

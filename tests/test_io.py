@@ -1,7 +1,9 @@
 """Images come in and go out with every bit, and every bad file is named."""
 
+import errno
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -223,3 +225,18 @@ def test_short_floats_and_foreign_bytes_are_written_whole(tmp_path):
     codes = np.rint(ramp * 65535).astype(">u2")
     write_image(tmp_path / "b.png", codes)
     np.testing.assert_array_equal(read_image(tmp_path / "b.png", scaled=False).array, codes)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    write_image(path, np.zeros((20, 20, 3), np.uint8))
+    before = path.read_bytes()
+
+    def full(partial, *_, **__):
+        Path(partial).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("vdp_distill.io.iio.imwrite", full)
+    with pytest.raises(OSError, match="cannot write .*a.png: No space left on device; what was there before"):
+        write_image(path, np.ones((20, 20, 3), np.uint8))
+    assert path.read_bytes() == before and [found.name for found in tmp_path.iterdir()] == ["a.png"]

@@ -357,3 +357,11 @@ def test_a_matrix_for_all_and_one_for_each(batch):
     ]
     for value in values[1:]:
         torch.testing.assert_close(value, values[0])
+
+
+def test_an_audit_that_finds_them_apart_is_a_warning(images, trained, caplog):
+    """Seen without any set-up of logging: an untrained chain is nowhere near."""
+    loss = VDPLoss(trained, **VIEWING, audit_every=1)
+    loss(*images)
+    apart = abs(loss.audits[0].surrogate - loss.audits[0].exact) > 0.2 * max(1, loss.audits[0].exact)
+    assert [record.levelname for record in caplog.records] == (["WARNING"] if apart else []) and apart
