@@ -102,16 +102,29 @@ def _share(wrong: Tensor, true: Tensor) -> float:
 
 @torch.no_grad()
 def transfer(side: Side) -> list[dict]:
-    """What is left of a grating's contrast on the retina."""
-    rows, column = [], torch.arange(SIDE, dtype=torch.float32).expand(1, 3, SIDE, SIDE)
+    """What is left of a grating's contrast on the retina, and what is there that the grating is not."""
+    rows, column = [], torch.arange(SIDE, dtype=torch.float32)
     for ppd in GRATING_PPD:
         for period in PERIODS_PIXELS:
-            light = 100 * (1 + 0.2 * torch.cos(2 * torch.pi * column / period))
+            wave = torch.cos(2 * torch.pi * column / period)
+            light = (100 * (1 + 0.2 * wave)).expand(1, 3, SIDE, SIDE)
             seen = side.metric(light, light, pixels_per_degree=ppd, surround_l=100.0).stages["light_scatter"].test
-            inside = [image[..., 32:96, 32:96].log10() for image in (seen, light)]
-            left = inside[0].std() / inside[1].std()
-            rows.append(side.row("transfer of a grating", float(left), f"{1 / period:.4g} cycles/pixel, {ppd:g} ppd"))
+            (left, _), (own, other) = (_own_and_other(image, period) for image in (light, seen))
+            at = f"{1 / period:.4g} cycles/pixel, {ppd:g} ppd"
+            rows.append(side.row("transfer of a grating", own / left, at))
+            rows.append(side.row("what else a grating becomes, of it", other / left, at))
     return rows
+
+
+def _own_and_other(light: Tensor, period: float) -> tuple[float, float]:
+    """Of log light in the middle of an image: amplitude of a grating, and root mean square of the rest."""
+    inside = light[..., SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4].double().log10()
+    angle = 2 * torch.pi * torch.arange(inside.shape[-1]).double() / period
+    waves = torch.stack([torch.ones_like(angle), angle.cos(), angle.sin()], dim=1)
+    rows = inside.flatten(0, 2).mT
+    found = torch.linalg.lstsq(waves, rows).solution
+    rest = rows - waves @ found
+    return float(torch.hypot(found[1], found[2]).mean()), float(2**0.5 * rest.square().mean().sqrt())
 
 
 @torch.no_grad()

@@ -129,9 +129,7 @@ def test_answers_of_another_black_box_are_not_taken_for_its_own(tmp_path):
     """A metric that was mended, or another in the same folder."""
     ForwardModel(difference_map, output="map").train(SETS, tmp_path, recipe=recipe(2), progress=False)
     other = ForwardModel(lambda test, reference: 2 * difference_map(test, reference), output="map")
-    with pytest.raises(
-        ValueError, match="another black box: of pair 0 of 'train' it keeps .* move .*answers"
-    ):
+    with pytest.raises(ValueError, match="another black box: of pair 0 of 'train' it keeps .* move .*answers"):
         other.train(SETS, tmp_path, recipe=recipe(2), progress=False)
 
 
