@@ -17,14 +17,23 @@ ABOUT = {
     "milliseconds.",
 }
 
+HALF_RESOLUTION = (
+    "Wide scatter is found at half resolution: a grating finer than a quarter of a cycle a pixel comes with a faint "
+    "false one, and on the diagonals its amplitude is some per cent off (those of `vdp-chain-v1` are in "
+    "`benchmarks/results/chain.csv`)."
+)
+"""What the three models with half-resolution scatter share."""
+
 WEAKNESS = {
-    "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off.",
+    "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off. "
+    + HALF_RESOLUTION,
     "cortex": "One plane of light stands for all receptors: where colours change much and luminance little, fine "
-    "detail of such a change is misjudged.",
+    "detail of such a change is misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
     "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged.",
+    "are misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
-    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely.",
+    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely. What "
+    "changes gently over much of an image, such as a vignette, is seen far too well.",
 }
 
 UNSEEN = "Motion blur and demosaicing were not in its training."
@@ -94,7 +103,9 @@ and P_det (probabilities), Q.
 |---|---|---|
 {domain}
 
-Encodings and displays of all kinds, their spectra and the surround are inputs; pixels per degree too. {takes}
+Distortions like those of the table above and of gratings; those of the table that are called unseen in the errors were
+not trained on. Encodings and displays of all kinds, their spectra and the surround are inputs; pixels per degree too.
+{takes}
 Input outside these bounds warns once; `load(name, strict=True)` raises.
 
 ## Speed
@@ -105,7 +116,7 @@ Input outside these bounds warns once; `load(name, strict=True)` raises.
 
 ## Made
 
-Trained on {trained_on}:
+Trained on {trained_on}, of which the last training's steps saw {pairs_seen:,} pairs:
 
 {commands}
 

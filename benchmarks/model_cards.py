@@ -14,17 +14,19 @@ import textwrap
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
+from benchmarks.hard_pairs import hard_pairs
 from benchmarks.machine import RESULTS
 from benchmarks.readme_tables import read
 from vdp_distill import HDRVDP2, zoo
-from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import models_folder, read_toml
 
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+SHOWN, LEAST_CONTRAST = 4, 0.3
+"""Pairs in a card's picture, and the exact C_max that they must have at least."""
+
 RELEASED = ("model.safetensors", "golden.safetensors", "recipe.toml", "log.csv", "curve.png")
 
 
@@ -45,35 +47,19 @@ def training_data(data: Path) -> dict:
     return {"recipes": recipes, "sets": manifest["sets"], "manifest_sha256": file_hash(data / "set.json")}
 
 
-def failure_pairs() -> dict[str, tuple[Tensor, Tensor]]:
-    """Pairs of what the small systems are weak at: single pixels, colour alone, the frame; and plain noise."""
-    _, reference = photograph_pairs(192, 256)[0]
-    generator = torch.Generator().manual_seed(0)
-    isolated = torch.where(torch.rand(1, 1, 192, 256, generator=generator) < 5e-4, 1 - reference, reference)
-    shift = torch.tensor([0.03, -0.012, 0.0]).view(1, 3, 1, 1)
-    framed = reference.clone()
-    framed[..., [0, 1, -2, -1], :] *= 0.97
-    framed[..., [0, 1, -2, -1]] *= 0.97
-    noise = reference + 0.02 * torch.randn(reference.shape, generator=generator)
-    return {
-        "isolated pixels": (isolated, reference),
-        "a change of colour alone": ((reference + shift).clamp(0, 1), reference),
-        "a darker frame, 2 pixels wide": (framed, reference),
-        "noise": (noise.clamp(0, 1), reference),
-    }
-
-
 @torch.no_grad()
 def failures(name: str, path: Path) -> list[str]:
-    """Picture of the pairs with the exact map and the model's; a line of the card for each."""
+    """Picture of the pairs that a model is most wrong about, with the exact map and its own; a line for each."""
     from matplotlib.figure import Figure
 
     exact, model = HDRVDP2(**VIEWING), zoo.load(name, **VIEWING)
-    pairs = failure_pairs()
-    figure = Figure(figsize=(9, 2.4 * len(pairs)), layout="constrained")
+    judged = {about: (pair, exact(*pair), model(*pair)) for about, pair in hard_pairs().items()}
+    seen = {about: found for about, found in judged.items() if float(found[1].C_max) > LEAST_CONTRAST}
+    worst = sorted(seen, key=lambda about: -abs(float((seen[about][2].C_max / seen[about][1].C_max).log10())))
+    figure = Figure(figsize=(9, 2.4 * SHOWN), layout="constrained")
     lines = []
-    for row, (about, (test, reference)) in zip(figure.subplots(len(pairs), 3), pairs.items(), strict=True):
-        theirs, ours = exact(test, reference), model(test, reference)
+    for row, about in zip(figure.subplots(SHOWN, 3), worst, strict=False):
+        (test, _), theirs, ours = seen[about]
         row[0].imshow(test[0].permute(1, 2, 0))
         row[0].set_title(about)
         for axes, result, label in ((row[1], theirs, "exact"), (row[2], ours, name)):
@@ -87,13 +73,14 @@ def failures(name: str, path: Path) -> list[str]:
 
 
 def speed_lines(name: str) -> list[str]:
-    """Times at 1080p relative to the exact metric, from every speed file that has the model."""
+    """Times relative to the exact metric, of a large image and of a training crop, from all that have the model."""
     lines = []
     for path in sorted(RESULTS.glob("speed-*.csv")):
         for row in read(path):
-            if row["side"] == name and (row["height"], row["width"]) == ("1080", "1920"):
+            if row["side"] == name and row["height"] in ("1080", "128"):
                 about = f"{row['processor']}, {row['threads']} threads"
-                lines.append(f"| {row['direction']}, 1080p | {row['times_exact_float32']} | {about} |")
+                size = f"{row['width']}x{row['height']}"
+                lines.append(f"| {row['direction']}, one pair of {size} | {row['times_exact_float32']} | {about} |")
     return lines
 
 
@@ -120,8 +107,9 @@ def judged_on(name: str) -> str:
     row = next(row for row in read(RESULTS / "surrogates.csv") if row["model"] == name)
     return (
         f"128x128 pairs: {row['data']}; no training sample was cut from these photographs. Whole images of 1920x1080: "
-        "noise and blur of rising strength on large photographs that no training sample was cut from, at 45 pixels per "
-        "degree. `python -m benchmarks.surrogates`; "
+        "noise, blur, JPEG, a darker patch, a change of colour and banding, each at four strengths, on three "
+        "photographs that no training sample was cut from, at 45 pixels per degree. Gradients are by code values of "
+        "the sample's display. `python -m benchmarks.surrogates`; "
         "truth is the exact metric."
     )
 
@@ -137,6 +125,11 @@ def made_of(training: dict) -> tuple[str, str]:
     if len(names) > 1:
         commands.append(f"vdp-distill data merge {' '.join(names)} --out DIR")
     return " and ".join(sets), "\n".join(f"    {command}" for command in commands)
+
+
+def pairs_seen(name: str) -> int:
+    """Pairs that the training's steps looked at, some more than once."""
+    return int(read(models_folder() / name / "log.csv")[-1]["images"]) // 2
 
 
 def distortion_lines(name: str) -> list[str]:
@@ -168,6 +161,7 @@ def card(name: str) -> str:
         digest=file_hash(folder / "model.safetensors"),
         data_hash=training["manifest_sha256"],
         trained_on=trained_on,
+        pairs_seen=pairs_seen(name),
         commands=commands,
         then=textwrap.fill(THEN[kind], 120) + "\n" if kind in THEN else "",
         start=START[kind],

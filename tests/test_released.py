@@ -1,5 +1,7 @@
 """Every released model: its files, its promise, its export."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 
@@ -11,12 +13,36 @@ from vdp_distill.recipes import models_folder
 
 LARGEST_BYTES = 2_000_000
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+LIGHT = {"encoding": "luminance", "pixels_per_degree": 45.0, "check_values": False}
 NAMES = zoo.names()
+
+
+class Bounds(NamedTuple):
+    """Errors of log10 C_max (RMSE), P_det, P_map (mean), Q (RMSE); cosine of gradients; log10 of a threshold."""
+
+    log10_C_max: float
+    P_det: float
+    P_map: float
+    Q: float
+    cosine: float
+    threshold: float
+
+
 EACH = pytest.mark.parametrize("name", NAMES)
 
 
+BOUNDS = {
+    "vdp-chain-v1": Bounds(0.05, 0.02, 0.02, 1.0, 0.95, 0.1),
+    "vdp-cortex-v1": Bounds(0.10, 0.03, 0.02, 1.0, 0.95, 0.1),
+    "vdp-fast-v1": Bounds(0.20, 0.06, 0.02, 1.0, 0.90, 0.1),
+    # To rank pairs with, in least time: a little over what benchmarks/results/surrogates.csv states.
+    "vdp-swift-v1": Bounds(0.45, 0.15, 0.10, 5.0, 0.0, 0.4),
+}
+"""What a model is released for: the first three have met these on 1,536 pairs."""
+
+
 def test_the_promised_models_are_there():
-    assert {"vdp-cortex-v1", "vdp-fast-v1"} <= set(NAMES)
+    assert set(NAMES) == BOUNDS.keys()
 
 
 @EACH
@@ -37,9 +63,44 @@ def test_it_predicts_what_the_metric_predicts(name):
         found = [(exact(*pair), model(*pair)) for pair in photograph_pairs(128, 128, count=12)]
     # What nobody sees is not judged.
     apart = torch.cat([(ours.C_max / theirs.C_max).log10() for theirs, ours in found if theirs.C_max > 1e-2])
-    quality = torch.cat([ours.Q - theirs.Q for theirs, ours in found])
-    # A little over the RMSE that benchmarks/results/surrogates.csv states for the weakest model.
-    assert len(apart) >= 4 and apart.square().mean().sqrt() < 0.45 and quality.square().mean().sqrt() < 5
+    wrong = {
+        quantity: torch.cat([getattr(ours, quantity) - getattr(theirs, quantity) for theirs, ours in found])
+        for quantity in ("P_det", "P_map", "Q")
+    }
+    bounds = BOUNDS[name]
+    assert len(apart) >= 4 and apart.square().mean().sqrt() < bounds.log10_C_max
+    assert wrong["P_det"].abs().mean() < bounds.P_det and wrong["P_map"].abs().mean() < bounds.P_map
+    assert wrong["Q"].square().mean().sqrt() < bounds.Q
+
+
+@EACH
+def test_its_gradient_points_where_the_metrics_does(name):
+    """Of pairs whose difference is just seen."""
+    losses, cosines = [VDPLoss(model, **VIEWING) for model in (name, "exact")], []
+    for test, reference in photograph_pairs(96, 96, count=9)[2:6]:
+        leaf = test.clone().requires_grad_()
+        gradients = [torch.autograd.grad(loss(leaf, reference), leaf)[0].flatten() for loss in losses]
+        cosines.append(torch.cosine_similarity(*gradients, dim=0))
+    assert torch.stack(cosines).median() > BOUNDS[name].cosine
+
+
+@EACH
+@pytest.mark.parametrize("frequency_cpd", [1.0, 4.0, 12.0])
+def test_its_contrast_threshold_is_the_metrics(name, frequency_cpd):
+    """A Gabor patch on 50 cd/m2: contrast where P_det of a half is crossed, from C_max at two contrasts about it."""
+    across = (torch.arange(128, dtype=torch.float64) - 63.5) / 45
+    envelope = torch.exp(-(across[:, None] ** 2 + across**2) / 0.5)
+    patch = 50 * (envelope * torch.cos(2 * torch.pi * frequency_cpd * across))[None, None]
+    ground, contrasts = torch.full_like(patch, 50.0), torch.logspace(-3, -0.5, 11).double()
+    log_thresholds = []
+    for model in (name, "exact"):
+        seen = HDRVDP2(**LIGHT) if model == "exact" else zoo.load(model, **LIGHT)
+        with torch.no_grad():
+            found = torch.cat([seen(ground + contrast * patch, ground).C_max for contrast in contrasts]).double().log()
+        place = int((found > 0).nonzero()[0])
+        low, high = found[place - 1], found[place]
+        log_thresholds.append(contrasts.log10()[place - 1] + 0.25 * float(-low / (high - low)))
+    assert abs(float(log_thresholds[0] - log_thresholds[1])) < BOUNDS[name].threshold
 
 
 @EACH
