@@ -81,3 +81,11 @@ def test_what_is_wrong_is_said():
         OnPolicy(Samples(), lambda light: light[:, :1], share=1.0)[0]
     with pytest.raises(ValueError, match="must hold light/test"):
         OnPolicy([{"sum_S": torch.tensor(1.0)}], brighter)
+
+
+def test_order_and_origin_are_those_of_what_it_wraps():
+    samples = Samples()
+    samples.in_order, samples.origin = True, "recipe 'own'"
+    wrapped = OnPolicy(samples, brighter)
+    assert (wrapped.in_order, wrapped.origin) == (True, "recipe 'own'")
+    assert (OnPolicy(Samples(), brighter).in_order, OnPolicy(Samples(), brighter).origin) == (False, "")

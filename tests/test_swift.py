@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vdp_distill import tiles
+from vdp_distill import HDRVDP2, tiles
 from vdp_distill.display import Display
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import pyramid_height
@@ -192,13 +192,14 @@ def test_every_parameter_gets_its_gradient_however_large_the_batch():
     with torch.no_grad():
         network.refine_last_taps += 0.01
     gradients = []
-    for copies in (1, 24):  # the second is past the size of a tile
-        light = Pair(*(100 * x.expand(copies, -1, -1, -1) + 1 for x in images(128, 128)))
+    for copies in (1, 20):  # the second is past the size of a tile
+        light = Pair(*(100 * x.expand(copies, -1, -1, -1) + 1 for x in images(144, 136)))
         seen = network(light, matrix, around.double(), torch.tensor([45.0], dtype=torch.float64))
         total = (seen.contrast_map.sum(dim=(1, 2, 3)) + seen.quality).mean()
         gradients.append(torch.autograd.grad(total, list(network.parameters())))
     for one, many in zip(*gradients, strict=True):
-        assert torch.allclose(one, many, rtol=1e-6, atol=1e-9 * float(one.abs().max()))
+        # Rounding decides which of two equal magnitudes is the smaller, and so whose gradient it is.
+        assert torch.allclose(one, many, rtol=1e-6, atol=1e-6 * float(one.abs().max()))
 
 
 def test_gains_however_large_leave_a_finite_gradient():
@@ -268,3 +269,17 @@ def test_a_reference_too_small_is_not_remembered():
     model = SwiftVDP(SwiftVision(SwiftConfig()), encoding="sRGB-display", pixels_per_degree=45.0)
     with pytest.raises(ValueError, match="at least 17 x 17"):
         model.remember(torch.rand(1, 3, 9, 30))
+
+
+@pytest.mark.parametrize(("side", "cycles_pixel", "width"), [(128, 0.085, 20), (256, 0.0425, 15), (256, 0.0425, 30)])
+def test_texture_masks_what_lies_in_the_octave_of_another_level(side, cycles_pixel, width):
+    """A smooth spot of light is lost in a grating an octave above it, to the metric and to the blocks alike."""
+    place = torch.arange(side) - side / 2
+    spot = 0.1 * torch.exp(-(place[:, None] ** 2 + place**2) / (2 * width**2))
+    seen = {}
+    for contrast in (0.0, 0.5):
+        ground = 50 * (1 + contrast * torch.cos(2 * torch.pi * cycles_pixel * place)).expand(1, 1, side, side)
+        for model in (HDRVDP2(encoding="luminance", pixels_per_degree=45.0), swift(encoding="luminance")):
+            seen[type(model), contrast] = float(model(ground * (1 + spot), ground.clone()).C_max)
+    for model in (HDRVDP2, SwiftVDP):
+        assert seen[model, 0.5] < 0.01 * seen[model, 0.0]

@@ -10,8 +10,6 @@ Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_d
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +38,7 @@ from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import FREQUENCIES, starting
+from vdp_distill.surrogates.levels import COARSEST, FINEST_SHARED, Level, SwiftConfig, neighbours
 from vdp_distill.surrogates.means import shrunk
 from vdp_distill.surrogates.sight import STEP, Sight, kernel_of, look_at
 from vdp_distill.tiles import in_tiles
@@ -52,50 +51,11 @@ OCTAVES = (-1.6, 1.5)
 LARGEST_GAIN = 4.0
 """Natural logarithm; its 14th power is still a number in float32."""
 
+LINKS, BASE_LINK = (1.1, 1.1), 1.0
+"""Natural logarithms where the weights of masking by the neighbouring octave of another level start, about those of the
+metric: by the finer level and by the coarser one, and of the base band."""
+
 P, Q = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q
-
-
-@dataclass(frozen=True)
-class SwiftConfig:
-    """Shape of a block-wise visual system.
-
-    Parameters
-    ----------
-    kind
-        ``"swift"``.
-    orientations
-        Of the filters at each of three frequencies; each has two phases.
-    """
-
-    kind: str = "swift"
-    orientations: int = 4
-
-    def __post_init__(self):
-        if self.orientations < 2:
-            raise ValueError(f"network: orientations must be at least 2, got {self.orientations}")
-
-    @property
-    def group(self) -> int:
-        """Filters of a frequency."""
-        return 2 * self.orientations
-
-    @property
-    def filters(self) -> int:
-        """Filters of a level."""
-        return len(FREQUENCIES) * self.group
-
-
-class Level(NamedTuple):
-    """What is seen of the difference between two images at one level."""
-
-    found: Tensor
-    """Contrast at the corners of its blocks, (N, K, h + 1, w + 1): of each group of filters, or of all together."""
-
-    texture: Tensor
-    """Mean of what both images share, of each group of filters, (N, 4, h + 1, w + 1)."""
-
-    energy: Tensor
-    """Root energy of its filters, (N, filters)."""
 
 
 class SwiftVision(VisualSystem):
@@ -136,6 +96,8 @@ class SwiftVision(VisualSystem):
         self.output_gain = nn.Parameter(torch.zeros(count))
         self.energy_gain = nn.Parameter(torch.zeros(count))
         self.quality_gain = nn.Parameter(torch.zeros(LEVEL_OCTAVES + 2))
+        self.base_link_gain = nn.Parameter(torch.tensor(BASE_LINK))
+        self.coarse_link_gain = nn.Parameter(torch.tensor(LINKS))  # of images of more than one level, as coarse_gain
         self.refine_taps = nn.Parameter(torch.randn(HIDDEN, FEATURES, 3, 3, generator=generator) * 0.1)
         self.refine_offset = nn.Parameter(torch.zeros(HIDDEN))
         self.refine_last_taps = nn.Parameter(torch.zeros(1, HIDDEN, 3, 3))
@@ -155,36 +117,58 @@ class SwiftVision(VisualSystem):
         size, octaves = test.size, octaves_of(test.size)
         blocks = ((test.blocks + reference.blocks) / 2).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
         corners, luminance = at_corners(blocks), (test.coarse + reference.coarse) / 2
-        levels = []
-        for number, cells in enumerate(zip(test.levels, reference.levels, strict=True)):
+        pairs = [*map(Pair, test.levels, reference.levels)]
+        coarser, levels = [self.texture(pair) for pair in pairs[1:]], []
+        for number, pair in enumerate(pairs):
             mean = at_corners(shrunk(luminance, BLOCK)) if number else corners
-            levels.append(self.level(*cells, mean, pixels_per_degree / STEP**number, number, octaves))
+            beside = neighbours(levels[-1:], coarser[number : number + 1], mean)
+            levels.append(self.level(pair, mean, pixels_per_degree / STEP**number, number, octaves, beside))
             luminance = shrunk(luminance, STEP) if number else luminance
         response, coarse = Pair(test.response, reference.response), Pair(test.coarse, reference.coarse)
-        base = self.base(response, coarse, pixels_per_degree, octaves)
+        base = self.base(response, coarse, pixels_per_degree, octaves, levels[-1])
         parts = self.parts([level.found for level in levels], base, octaves)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
         contrast = corrected(parts, levels[0].texture, corners, log2_ppd(pixels_per_degree), weights)
         return Seen(at_pixels(contrast, *size), self.quality(levels, base, pixels_per_degree, octaves))
 
     def level(
-        self, test: Tensor, reference: Tensor, luminance: Tensor, ppd: Tensor, number: int, octaves: int
+        self, pair: Pair, luminance: Tensor, ppd: Tensor, number: int, octaves: int, beside: list[Tensor]
     ) -> Level:
-        """Look at one level of both images: ringed cells, and luminance at the corners of their blocks."""
-        kernel, weight = kernel_of(self.taps - self.taps.mean(dim=(1, 2), keepdim=True)), self.masking.exp().mT
-        counted = self.counted(number, octaves)
-        sums, mean = self.sums(number, counted).to(weight), self.groups.to(weight) / self.config.group
+        """Look at one level of both images: ringed cells, and luminance at the corners of their blocks.
 
-        def look(test, reference, sensitivity, matrices):
+        ``beside`` is :func:`neighbours`.
+        """
+        weight, counted = self.masking.exp().mT, self.counted(number, octaves)
+        sums, mean, link = self.sums(number, counted).to(weight), self.group_means(), self.links()
+
+        def look(test, reference, sensitivity, matrices, *beside):
             mutual = torch.minimum(test.abs(), reference.abs())
-            contrast = self.masked(test - reference, mixed(mutual, weight), sensitivity, matrices, float(STEP**number))
+            masking = sum((mixed(texture, link) for texture in beside), start=mixed(mutual, weight))
+            contrast = self.masked(test - reference, masking, sensitivity, matrices, float(STEP**number))
             return mixed(contrast, sums), mixed(mutual, mean), energy_of_rows(contrast)
 
-        outputs = (F.conv2d(cells, kernel) for cells in (test, reference))
         matrices = self.matrices(ppd, number)[..., None, None]
-        inputs = *outputs, sensitivities(luminance, ppd), matrices
-        found, texture, squares = in_tiles(look, *inputs, learnt=(weight,))
+        inputs = *self.responses(pair), sensitivities(luminance, ppd), matrices, *beside
+        found, texture, squares = in_tiles(look, *inputs, learnt=(weight, link))
         return Level(found, texture, root_energy(squares[:, counted], found[0, 0].numel()))
+
+    def responses(self, pair: Pair) -> list[Tensor]:
+        """What the filters find in ringed cells of both images, (N, filters, h, w) each."""
+        kernel = kernel_of(self.taps - self.taps.mean(dim=(1, 2), keepdim=True))
+        return [F.conv2d(cells, kernel) for cells in pair]
+
+    def texture(self, pair: Pair) -> Tensor:
+        """Mean of what both images share, of each group of filters, (N, 4, h, w)."""
+        test, reference = self.responses(pair)
+        return mixed(torch.minimum(test.abs(), reference.abs()), self.group_means())
+
+    def group_means(self) -> Tensor:
+        """Mean of each group's filters, (filters, 4)."""
+        return self.groups.to(self.masking) / self.config.group
+
+    def links(self) -> Tensor:
+        """Which filters of a level are masked by the level before and the level after, (2, filters)."""
+        return self.coarse_link_gain[:, None].exp() * self.groups.mT[[FINEST_SHARED, COARSEST]].to(self.masking)
 
     def counted(self, number: int, octaves: int) -> slice:
         """Filters of a level that count: of octaves that the image has; the high-pass residual at the first alone."""
@@ -225,7 +209,7 @@ class SwiftVision(VisualSystem):
         threshold = mixed(power(sensitivity, -2 * P), floor)
         return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt()
 
-    def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int) -> Tensor:
+    def base(self, response: Pair, luminance: Pair, ppd: Tensor, octaves: int, finer: Level) -> Tensor:
         """Masked difference of the base band, (N, 1, h, w), through the metric's own contrast sensitivity."""
         test, reference = (shrunk(plane, 2 ** (octaves - LEVEL_OCTAVES)) for plane in response)
         padding = reference.mean(dim=(2, 3), keepdim=True)
@@ -238,7 +222,10 @@ class SwiftVision(VisualSystem):
         )
         gains = self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves), octaves - LEVEL_OCTAVES)
         floor, lift = (gain[:, -1:, None, None] for gain in gains)
-        masked = power(mutual_contrast(test - reference, reference), Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
+        last = (octaves - 1) % LEVEL_OCTAVES + 1
+        texture = F.adaptive_avg_pool2d(finer.texture[:, last : last + 1], tuple(test.shape[-2:]))
+        mutual = mutual_contrast(test - reference, reference) + self.base_link_gain.exp() * texture
+        masked = power(mutual, Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
 
     def parts(self, levels: list[Tensor], base: Tensor, octaves: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vdp_distill.targets import MAPS, NUMBERS, complete, exact_metric
-from vdp_distill.training.batches import SetMaker, open_sets
+from vdp_distill.training.batches import SetMaker, open_sets, origin_of
 
 __all__ = ["OnPolicy", "OnPolicySets"]
 
@@ -52,6 +52,7 @@ class OnPolicy(Dataset):
         if missing:
             raise ValueError(f"samples that pass a restorer must hold {', '.join(needed)}; missing: {missing}")
         self.samples, self.restore, self.share = samples, restore, share
+        self.in_order, self.origin = getattr(samples, "in_order", False), origin_of(samples)  # of what it wraps
         self.metric = exact_metric()
 
     def __len__(self) -> int:
