@@ -38,7 +38,7 @@ from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import FREQUENCIES, starting
-from vdp_distill.surrogates.levels import COARSEST, FINEST_SHARED, Level, SwiftConfig, neighbours
+from vdp_distill.surrogates.levels import COARSEST, FINEST_SHARED, Level, SwiftConfig, at_base, neighbours
 from vdp_distill.surrogates.means import shrunk
 from vdp_distill.surrogates.sight import STEP, Sight, kernel_of, look_at
 from vdp_distill.tiles import in_tiles
@@ -222,9 +222,8 @@ class SwiftVision(VisualSystem):
         )
         gains = self.gains(ppd * 2.0 ** (LEVEL_OCTAVES - octaves), octaves - LEVEL_OCTAVES)
         floor, lift = (gain[:, -1:, None, None] for gain in gains)
-        last = (octaves - 1) % LEVEL_OCTAVES + 1
-        texture = F.adaptive_avg_pool2d(finer.texture[:, last : last + 1], tuple(test.shape[-2:]))
-        mutual = mutual_contrast(test - reference, reference) + self.base_link_gain.exp() * texture
+        texture = self.base_link_gain.exp() * at_base(finer, octaves, *test.shape[-2:])
+        mutual = mutual_contrast(test - reference, reference) + texture
         masked = power(mutual, Q) * lift * 2.0 ** (octaves - LEVEL_OCTAVES)
         return excitation(test - reference) * (floor + masked**2).rsqrt() * self.output_gain[-1].exp()
 
