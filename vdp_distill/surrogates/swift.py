@@ -3,8 +3,9 @@
 Light becomes one plane of receptor response (:mod:`vdp_distill.surrogates.grey`). Each block of 4 x 4 pixels and its
 surroundings become the outputs of a few filters that overlap by half, as in a lapped transform, and everything after
 that, glare, contrast sensitivity, masking, detection, is computed once a block. The same filters look at every eighth
-of the size, as far down as the metric's pyramid reaches; below is its base band. Filters, gains and masking weights are
-learnt; how sensitivity follows pixels per degree and luminance, and masking the scale, is the metric's.
+of the size, as far down as the metric's pyramid reaches; below is its base band. Each octave is masked by those beside
+it, in other levels too. Filters, gains and masking weights are learnt; how sensitivity follows pixels per degree and
+luminance, and masking the scale, is the metric's.
 
 Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_distill.surrogates.lapped`).
 """
