@@ -135,3 +135,9 @@ BAD_DISPLAYS = {
 def test_impossible_displays_are_refused(name):
     with pytest.raises(ValueError):
         Display(**BAD_DISPLAYS[name])
+
+
+def test_channels_last_are_told_from_small_images():
+    image = torch.rand(1, 40, 40, 3)
+    with pytest.raises(ValueError, match=r"got \(40, 3\); channels come before rows: image.permute"):
+        hdrvdp2(image, image, encoding="sRGB-display", pixels_per_degree=30)

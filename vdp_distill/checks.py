@@ -90,8 +90,9 @@ def check_pair(test: Tensor, reference: Tensor, smallest_side: int = SMALLEST_SI
             f"test and reference must have one dtype, got {test.dtype} and {reference.dtype}; convert one with .to()"
         )
     if min(test.shape[-2:]) < smallest_side:
+        hint = "; channels come before rows: image.permute(0, 3, 1, 2)" if test.shape[-1] <= 4 else ""
         raise ValueError(
-            f"images must be at least {smallest_side} x {smallest_side} pixels, got {tuple(test.shape[-2:])}"
+            f"images must be at least {smallest_side} x {smallest_side} pixels, got {tuple(test.shape[-2:])}{hint}"
         )
 
 
