@@ -33,7 +33,7 @@ WEAKNESS = {
     "are misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely. What "
-    "changes gently over much of an image, such as a vignette, is seen far too well.",
+    "changes gently over much of an image, such as a vignette, is seen several times too well.",
 }
 
 UNSEEN = "Motion blur and demosaicing were not in its training."
