@@ -145,6 +145,8 @@ BAD = {
     "jnd two names": (["jnd", "test.png", "--ppd", "60", "--out", "a.jpg", "--plot", "a.jpg"], "name two files"),
     "heatmap": (["compare", "test.png", "reference.png", *PPD, "--heatmap", "reference.png"], "is one of the pictures"),
     "device": (["compare", "test.png", "reference.png", *PPD, "--device", "cuda:7"], "torch finds no device cuda:7"),
+    "jnd device": (["jnd", "test.png", "--ppd", "60", "--device", "cuda:7"], "torch finds no device cuda:7"),
+    "benchmark device": (["benchmark", "--size", "40x48", "--device", "cuda:7"], "torch finds no device cuda:7"),
     "device name": (["compare", "test.png", "reference.png", *PPD, "--device", "gpu"], "device must be cpu or cuda"),
     "units": (["compare", "test.png", "reference.png", *PPD, "--cdm2-per-unit", "2"], "is for files that hold light"),
     "jnd share": (["jnd", "test.png", "--p", "50"], "between 0 and 1"),

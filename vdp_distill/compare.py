@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vdp_distill import checks
 from vdp_distill.compare_notes import notes_of
 from vdp_distill.criterion import PEOPLE, Criterion, load_criterion
 from vdp_distill.display_files import load_display
@@ -142,7 +141,7 @@ def compare(
         scale = cdm2_per_unit
     elif cdm2_per_unit != 1:
         raise ValueError(f"cdm2_per_unit={cdm2_per_unit:g} is for files that hold light; {test} holds code values")
-    metric, criterion = judging(model, None, checks.as_device(device), **settings)
+    metric, criterion = judging(model, None, device, **settings)
     dtype = torch.float64 if type(metric) is HDRVDP2 else torch.float32  # models are trained in float32
     tensors = [
         torch.from_numpy(np.moveaxis(image.array, 2, 0).copy())[None].to(device, dtype) * scale for image in images

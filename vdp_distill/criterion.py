@@ -136,9 +136,9 @@ STRICT = Criterion()
 def contrast_of(result: Result) -> Tensor:
     """Contrast before the metric's own pooling, S, (N, 1, H, W), whose sum over the image is C_max."""
     found, peak = torch.as_tensor(result.C_map), torch.as_tensor(result.C_max)
-    found = found.view(-1, 1, *found.shape[-2:])
+    found = found.reshape(-1, 1, *found.shape[-2:])
     total = found.sum(dim=(1, 2, 3), keepdim=True)
-    return found * (peak.view(-1, 1, 1, 1) / total.clamp(min=torch.finfo(total.dtype).tiny))
+    return found * (peak.reshape(-1, 1, 1, 1) / total.clamp(min=torch.finfo(total.dtype).tiny))
 
 
 def areas(contrast: Tensor, pixels_per_degree: float, area_deg: float) -> Tensor:

@@ -221,11 +221,18 @@ class Display:
 
 def keep_positive(light: Tensor, black_cdm2: float | Tensor) -> Tensor:
     """Bend a line that falls under half of the black toward 0; without a black it stops there, and has a gradient."""
-    black = torch.as_tensor(black_cdm2, dtype=light.dtype, device=light.device)
-    half = black.clamp(min=LEAST_BLACK_CDM2) / 2
-    bent = torch.where(light > half, light, half * torch.exp((torch.minimum(light, half) - half) / half))
-    stopped = torch.where(light >= 0, light, light.clamp(min=0) + (light - light.detach()))
-    return torch.where(black < LEAST_BLACK_CDM2, stopped, bent)
+    if isinstance(black_cdm2, Tensor):  # of a program: it is not known yet
+        bent = _bent(light, black_cdm2.clamp(min=LEAST_BLACK_CDM2) / 2)
+        return torch.where(black_cdm2 < LEAST_BLACK_CDM2, _stopped(light), bent)
+    return _stopped(light) if black_cdm2 < LEAST_BLACK_CDM2 else _bent(light, black_cdm2 / 2)
+
+
+def _stopped(light: Tensor) -> Tensor:
+    return torch.where(light >= 0, light, light.clamp(min=0) + (light - light.detach()))
+
+
+def _bent(light: Tensor, half: float | Tensor) -> Tensor:
+    return torch.where(light > half, light, half * torch.exp((light.clamp(max=half) - half) / half))
 
 
 ENCODING_DISPLAYS = {

@@ -18,7 +18,7 @@ import torch
 from rich.table import Table
 from torch import Tensor
 
-from vdp_distill import zoo
+from vdp_distill import checks, zoo
 from vdp_distill.checkpoints import write_whole
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.metric import HDRVDP2
@@ -121,6 +121,7 @@ def benchmark(
         settings["encoding"] = "sRGB-display"
     settings.setdefault("pixels_per_degree", 45.0)
     pairs = photograph_pairs(height, width) if pairs is None else pairs
+    checks.as_device(device)
     sides = _sides(models, device, settings)
     if engine != "torch":
         sides[engine] = _elsewhere(HDRVDP2(engine=engine, hdrvdp_dir=hdrvdp_dir, **settings))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vdp_distill import zoo
+from vdp_distill import checks, zoo
 from vdp_distill.criterion import PEOPLE, STRICT, Criterion, contrast_of, criterion_names, load_criterion
 from vdp_distill.jnd.shown import Shown
 from vdp_distill.metric import HDRVDP2
@@ -212,7 +212,7 @@ def judging(
     **settings
         As for :func:`vdp_distill.hdrvdp2`.
     """
-    is_criterion = str(model) in criterion_names()
+    device, is_criterion = checks.as_device(device), str(model) in criterion_names()
     own = model if is_criterion else STRICT.name if model == "exact" else PEOPLE
     if not isinstance(criterion, Criterion):
         criterion = load_criterion(own if criterion is None else criterion)
