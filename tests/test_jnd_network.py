@@ -185,6 +185,7 @@ def test_a_saved_model_works_at_its_own_pixels_per_degree(folder, generator):
     assert model.trained_pixels_per_degree == 45  # 90 at 1080 rows, 540 of them left
     assert torch.equal(model(test, reference), same(*halves))
     assert not model(reference, reference).any() and not any(value.requires_grad for value in model.parameters())
+    assert torch.allclose(model(test.double(), reference.double()), model(test, reference))
     with pytest.raises(ValueError, match="where these images have .10, 15. pixels"):
         model(test[..., :20, :30], reference[..., :20, :30])
 

@@ -32,6 +32,14 @@ def test_nan_names_its_sample_and_keeps_what_was_good(parts, tmp_path):
     assert [row["step"] for row in log(tmp_path / "run")] == [3]
 
 
+def test_nan_before_any_validation_does_not_speak_of_what_was_kept(tmp_path):
+    first = torch.randperm(40, generator=torch.Generator().manual_seed(0))[0].item()
+    with pytest.raises(
+        DivergedError, match="did it; nothing was validated yet, so nothing is kept; .*lower learning_rate"
+    ):
+        run(tmp_path / "run", spoilt(first, y=torch.tensor([float("nan")])))
+
+
 def test_a_gradient_that_is_nan_names_its_sample_too(tmp_path, monkeypatch):
     """A square root has a value at 0, but no slope."""
 

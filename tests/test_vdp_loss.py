@@ -201,16 +201,17 @@ def test_it_is_a_module_with_the_usual_marks(images):
 @pytest.mark.parametrize(
     ("settings", "channels"),
     [
-        ({"encoding": "sRGB-display"}, 3),
-        ({"encoding": "luma-display"}, 1),
-        ({"encoding": "luminance"}, 1),
-        ({"encoding": "XYZ"}, 3),
-        ({"encoding": "generic", "emission": torch.rand(2, 4)}, 2),
-        ({"encoding": "generic", "emission": torch.rand(5, 7, 4)}, 7),
+        ({"encoding": "sRGB-display"}, (3,)),
+        ({"encoding": "luma-display"}, (1,)),
+        ({"display": Display(colorspace="luma-2.2")}, (1, 3)),
+        ({"encoding": "luminance"}, (1,)),
+        ({"encoding": "XYZ"}, (3,)),
+        ({"encoding": "generic", "emission": torch.rand(2, 4)}, (2,)),
+        ({"encoding": "generic", "emission": torch.rand(5, 7, 4)}, (7,)),
     ],
 )
 def test_it_says_how_many_channels_it_takes(settings, channels):
-    assert VDPLoss(pixels_per_degree=30, **settings).channels == (channels,)
+    assert VDPLoss(pixels_per_degree=30, **settings).channels == channels
 
 
 def test_a_network_learns_with_it(images):
