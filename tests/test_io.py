@@ -1,14 +1,13 @@
 """Images come in and go out with every bit, and every bad file is named."""
 
 import errno
-import struct
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+from deep_png import write_deep_png
 from PIL import Image as PillowImage
 from PIL import ImageOps
 
@@ -196,7 +195,7 @@ def test_every_format_is_turned_as_its_orientation_says(tmp_path, photograph, na
         tag = (274, "H", 1, orientation, True)
         tifffile.imwrite(path, photograph.astype(np.uint16) * 257, photometric="rgb", extratags=[tag])
     elif name == "16.png":
-        _deep_png(path, photograph, tags)
+        write_deep_png(path, photograph.astype(np.uint16) * 257, tags)
     else:
         PillowImage.fromarray(photograph).save(path, exif=tags)
     image = read_image(path, scaled=False)
@@ -207,15 +206,6 @@ def test_every_format_is_turned_as_its_orientation_says(tmp_path, photograph, na
 def _tagged(photograph, tags, folder):
     PillowImage.fromarray(photograph).save(folder / "truth.png", exif=tags)
     return PillowImage.open(folder / "truth.png")
-
-
-def _deep_png(path, photograph, tags):
-    """A 16-bit PNG with an eXIf chunk, which no library at hand writes, before its IDAT."""
-    assert cv2.imwrite(str(path), photograph[..., ::-1].astype(np.uint16) * 257)
-    whole, body = path.read_bytes(), tags.tobytes().removeprefix(b"Exif\0\0")
-    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
-    start = whole.index(b"IDAT") - 4
-    path.write_bytes(whole[:start] + chunk + whole[start:])
 
 
 def test_short_floats_and_foreign_bytes_are_written_whole(tmp_path):

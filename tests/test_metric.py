@@ -9,6 +9,8 @@ import torch
 from conftest import make_pair
 
 from vdp_distill import HDRVDP2, Display, hdrvdp2
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+from vdp_distill.pipeline import Geometry
 from vdp_distill.stages import STAGES
 
 
@@ -255,6 +257,24 @@ def test_threads_share_a_metric():
     expected = {degree: contrast(degree) for degree in set(degrees)}
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(contrast, degrees)) == [expected[degree] for degree in degrees]
+
+
+def test_a_thread_in_between_does_not_change_the_filter():
+    """In slow motion: another one asks for 60 pixels per degree while this one looks whether 20 are remembered."""
+    geometry = Geometry(32, 32, torch.ones(1))
+
+    def asked(scalar):
+        return geometry.eye_transfer(torch.tensor([float(scalar)]), scalar, DEFAULT_PARAMETERS)
+
+    class Interrupted(float):
+        __hash__ = float.__hash__
+
+        def __eq__(self, other):
+            asked(60.0)
+            return float(self) == other
+
+    own = asked(20.0).clone()
+    assert torch.equal(asked(Interrupted(20.0)), own) and not torch.equal(asked(60.0), own)
 
 
 @pytest.mark.parametrize("given", [torch.tensor([30.0, 45.0]), torch.tensor(30.0), np.array([30.0, 45.0])])

@@ -4,21 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vdp_distill.criterion import Criterion
+from vdp_distill.criterion import FITTED_DISPLAY, Criterion
+from vdp_distill.display import LUMA
 from vdp_distill.io import Image
 from vdp_distill.settings import Settings
 
 __all__ = ["notes_of"]
 
-LUMA = np.array([0.2126, 0.7152, 0.0722])
 BLOCK = 8
 """Colours are compared in means of so many pixels a side: the noise of a sensor is no change of colour."""
 
 COLOUR_NOTED = 0.01
 """Mean difference of colour from which it is told, as a share of white, or of the mean luminance of light."""
-
-FITTED_WHITE_CDM2 = 300.0
-"""White of the display that people's criterion was fitted at."""
 
 FITTED_RATIO = 1.5
 """Viewing further than this from that of the fit is told."""
@@ -91,7 +88,7 @@ def _about_people(settings: Settings, criterion: Criterion, scores: dict[str, fl
         at = f"{degree:g} pixels per degree" + (f", {white:g} cd/m2" if np.isfinite(white) else "")
         notes.append(
             f"{criterion.name} was fitted to JPEG at {criterion.fitted_ppd:g} pixels per degree and "
-            f"{FITTED_WHITE_CDM2:g} cd/m2; at {at} and for other distortions it reaches further"
+            f"{FITTED_DISPLAY.max_luminance:g} cd/m2; at {at} and for other distortions it reaches further"
         )
     if scores["P_det"] > SURE and scores["P_people"] < UNSURE:
         notes.append(
@@ -102,5 +99,5 @@ def _about_people(settings: Settings, criterion: Criterion, scores: dict[str, fl
 
 
 def _viewing(degree: float, white: float, criterion: Criterion) -> list[tuple[float, float]]:
-    pairs = [(degree, criterion.fitted_ppd), (white, FITTED_WHITE_CDM2)]
+    pairs = [(degree, criterion.fitted_ppd), (white, FITTED_DISPLAY.max_luminance)]
     return [pair for pair in pairs if np.isfinite(pair[0])]

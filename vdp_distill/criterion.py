@@ -22,12 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vdp_distill.display import Display
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
 from vdp_distill.result import Result
 
 __all__ = [
     "Criterion",
+    "FITTED_DISPLAY",
     "PEOPLE",
     "STRICT",
     "contrast_of",
@@ -37,6 +39,10 @@ __all__ = [
 
 PEOPLE = "people-v1"
 """The released criterion."""
+
+FITTED_DISPLAY = Display(
+    "300 cd/m2 in a dark room, as the criterion of people was fitted", "gamma-2.2", max_luminance=300, min_luminance=0.1
+)
 
 SLOPE_OF_CONTRAST = DEFAULT_PARAMETERS.psychometric_slope
 """V grows with this power of contrast, as the metric's S does."""

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vdp_distill.display import Display
+from vdp_distill.recipes import nearest
 
 __all__ = ["load_display", "preset_names"]
 
@@ -71,7 +72,5 @@ def _from_fields(values: dict) -> Display:
     known = [field.name for field in fields(Display)]
     for key in values:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known fields: {', '.join(known)}"
-            raise ValueError(f"a display has no field {key!r}{hint}")
+            raise ValueError(f"a display has no field {key!r}; {nearest(key, known)}")
     return Display(**values)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from vdp_distill.exported import sides_of
 from vdp_distill.loss_program import LossProgram
-from vdp_distill.losses import VDPLoss
+from vdp_distill.settings import takes_codes
 
-__all__ = ["compare", "sample", "takes_codes", "unseen_sizes"]
+__all__ = ["compare", "sample", "unseen_sizes"]
 
 LARGE_SIDE = 544
 """From here on two small batches are compared: large images take their time."""
@@ -58,16 +58,10 @@ def unseen_sizes(shorter: range) -> list[tuple[int, int]]:
 def sample(program: LossProgram, batch: int, channels: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
     """Images in the encoding's range whose difference is seen, pixels per degree, and a display where one is taken."""
     generator, loss = torch.Generator().manual_seed(seed), program.loss
-    low, high = (0.2, 0.8) if takes_codes(loss) else (20.0, 80.0)
+    low, high = (0.2, 0.8) if takes_codes(loss.metric.settings) else (20.0, 80.0)
     reference = low + (high - low) * torch.rand(batch, channels, height, width, generator=generator)
     test = reference + (high - low) * 0.1 * torch.randn(reference.shape, generator=generator)
     display = torch.stack([torch.linspace(80, 400, batch), torch.linspace(0.1, 1, batch)], dim=1)
     inputs = (test, reference, torch.linspace(25, 60, batch + 1)[1:], display)[: len(program.inputs)]
     device = next(itertools.chain(loss.parameters(), loss.buffers()), reference).device
     return tuple(part.to(device) for part in inputs)
-
-
-def takes_codes(loss: VDPLoss) -> bool:
-    """Whether the loss's images are code values, not light."""
-    display = loss.metric.settings.code_display()
-    return display is not None and display.curve != "linear"

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from vdp_distill.export_checks import compare, takes_codes
+from vdp_distill.export_checks import compare
 from vdp_distill.exported import FORMAT, RECORD
 from vdp_distill.loss_program import LossProgram
+from vdp_distill.settings import takes_codes
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["record_of", "save_checked", "stated", "whole_constants"]
@@ -74,7 +75,7 @@ def record_of(program: LossProgram, channels: int, heights: range, widths: range
         **{name: stated(sides) for name, sides in (("height", heights), ("width", widths))},
         "channels": channels,
         "inputs": list(program.inputs),
-        "range": "code values in 0..1" if takes_codes(loss) else "light in cd/m2",
+        "range": "code values in 0..1" if takes_codes(loss.metric.settings) else "light in cd/m2",
         "pool": loss.pool,
         "reduction": loss.reduction,
         "settings": settings,

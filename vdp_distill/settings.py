@@ -172,18 +172,33 @@ def check_image(image: Tensor, settings: Settings, name: str) -> None:
     ValueError
         For a wrong number of channels, a wrong range, NaN or infinity.
     """
-    display, reads = settings.code_display(), settings.check_values and settings.out_of_range != "extend"
-    if display is not None and display.curve != "linear":
-        grey = display.primaries == "grey"
-        allowed = (1,) if settings.encoding == "luma-display" else (1, 3) if grey else (3,)
-        checks.check_channels(image, allowed, settings.encoding or display.colorspace)
-        if reads:
-            checks.check_codes(image, name)
-        return
+    display = settings.code_display()
     encoding = settings.encoding or display.colorspace
-    checks.check_channels(image, _light_channels(settings, display), encoding)
-    if reads:
+    checks.check_channels(image, channels_of(settings), encoding)
+    if not settings.check_values or settings.out_of_range == "extend":
+        return
+    if takes_codes(settings):
+        checks.check_codes(image, name)
+    else:
         checks.check_light(image, name, encoding, may_be_negative=settings.encoding == "XYZ")
+
+
+def takes_codes(settings: Settings) -> bool:
+    """Whether the images are code values, not light."""
+    display = settings.code_display()
+    return display is not None and display.curve != "linear"
+
+
+def channels_of(settings: Settings) -> tuple[int, ...]:
+    """Numbers of channels that the images may have."""
+    display = settings.code_display()
+    if settings.encoding == "generic":
+        return (matrix_of(settings, 0).shape[-2],)
+    if display is None:
+        return (1,) if settings.encoding == "luminance" else (3,)
+    if display.primaries != "grey":
+        return (3,)
+    return (1, 3) if settings.encoding is None and takes_codes(settings) else (1,)
 
 
 def to_light(image: Tensor, settings: Settings, name: str) -> Tensor:
@@ -200,12 +215,6 @@ def light_of(image: Tensor, settings: Settings) -> Tensor:
     if settings.encoding == "XYZ":
         return receptors.photoreceptors(image, image.new_tensor(XYZ_TO_RGB).mT)
     return image + (image.clamp(min=1e-5) - image).detach() if extend else image
-
-
-def _light_channels(settings: Settings, display: Display | None) -> tuple[int, ...]:
-    if settings.encoding == "generic":
-        return (len(matrix_of(settings, 0)) if not _batched(settings.emission) else settings.emission.shape[1],)
-    return (display.channels,) if display is not None else (1,) if settings.encoding == "luminance" else (3,)
 
 
 def surround_of(settings: Settings, reference_light: Tensor) -> Tensor:

@@ -10,11 +10,11 @@ from matplotlib import colormaps
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from vdp_distill.display import LUMA
 from vdp_distill.figures import contact_sheet, drawn, histograms, plane, plot_curve, to_picture
 
 __all__ = ["PALETTES", "heatmap", "contact_sheet", "histograms", "plot_curve", "to_picture"]
 
-LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 LEGEND_MARKS = (0, 25, 50, 75, 100)
 COLOURS = ((0.15, 0.25, 0.9), (0.0, 0.75, 0.85), (0.1, 0.8, 0.1), (1.0, 0.9, 0.0), (0.95, 0.05, 0.05))
 """Blue, cyan, green, yellow, red at the legend's marks."""
@@ -62,7 +62,7 @@ def heatmap(P_map, context_image, palette: str = "trichromatic", legend: bool = 
     probability = plane(P_map)
     if not (probability.min() >= -1e-6 and probability.max() <= 1 + 1e-6):
         raise ValueError(f"P_map must lie in 0..1, got {probability.min():.6g} to {probability.max():.6g}")
-    grey = np.full(probability.shape, 0.6) if context_image is None else to_picture(context_image) @ LUMINANCE
+    grey = np.full(probability.shape, 0.6) if context_image is None else to_picture(context_image) @ np.array(LUMA)
     if grey.shape != probability.shape:
         raise ValueError(f"P_map and image must have one size, got {probability.shape} and {grey.shape}")
     colour = PALETTES[palette](np.clip(probability, 0, 1))[..., :3]

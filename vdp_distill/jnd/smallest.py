@@ -14,8 +14,7 @@ import numpy as np
 from PIL import Image
 
 from vdp_distill.checks import SMALLEST_SIDE
-from vdp_distill.criterion import PEOPLE, Criterion
-from vdp_distill.display import Display
+from vdp_distill.criterion import FITTED_DISPLAY, PEOPLE, Criterion
 from vdp_distill.display_files import load_display
 from vdp_distill.jnd.codecs import codec_named
 from vdp_distill.jnd.files import read_picture
@@ -27,9 +26,6 @@ from vdp_distill.settings import Settings
 __all__ = ["JND", "find_jnd"]
 
 DEFAULT_PPD = 60.0
-FITTED_DISPLAY = Display(
-    "300 cd/m2 in a dark room, as the criterion of people was fitted", "gamma-2.2", max_luminance=300, min_luminance=0.1
-)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vdp_distill import checks, detection, pipeline, zoo
 from vdp_distill.losses.contract import REDUCTIONS, as_tensors, chosen
 from vdp_distill.metric import HDRVDP2
-from vdp_distill.settings import Settings, matrix_of
+from vdp_distill.settings import Settings, channels_of, takes_codes
 from vdp_distill.uncompiled import uncompiled
 
 __all__ = ["Audit", "POOLS", "VDPLoss"]
@@ -120,7 +120,8 @@ class VDPLoss(nn.Module):
         own = {name: value for name, value in settings.items() if is_exact or name != "strict"}  # the metric's own
         self.metric = HDRVDP2(**own) if is_exact else zoo.load(model, **settings)
         self.exact = None if is_exact or not audit_every else HDRVDP2(**own)
-        self.data_range, self.channels = _takes(self.metric.settings)
+        self.data_range = (0.0, 1.0 if takes_codes(self.metric.settings) else math.inf)
+        self.channels = channels_of(self.metric.settings)
         self.audit_every, self.calls = audit_every, 0
         self.audits: deque[Audit] = deque(maxlen=AUDITS_KEPT)
 
@@ -184,19 +185,6 @@ class VDPLoss(nn.Module):
         logger.log(level, "call %d: %s %.4g, exact %.4g", self.calls, self.metric.name, ours, true)
 
 
-def _takes(settings: Settings) -> tuple[tuple[float, float], tuple[int, ...]]:
-    """Range and numbers of channels of the images."""
-    display = settings.code_display()
-    is_light = display is None or display.curve == "linear"
-    is_grey = settings.encoding == "luminance" or (display is not None and display.primaries == "grey")
-    is_mixed = is_grey and display is not None and not is_light and settings.encoding is None
-    if settings.encoding == "generic":
-        channels = (matrix_of(settings, 0).shape[-2],)
-    else:
-        channels = (1, 3) if is_mixed else (1,) if is_grey else (3,)
-    return (0.0, math.inf if is_light else 1.0), channels
-
-
 def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:
     for image, name in ((test, "test"), (reference, "reference")):
         if not bool(torch.isfinite(image.detach().sum())):
@@ -206,12 +194,12 @@ def _check_values(test: Tensor, reference: Tensor, settings: Settings) -> None:
     if settings.out_of_range == "raise" or reference.requires_grad:
         return
     low, high = (float(bound) for bound in torch.aminmax(reference.detach()))
-    takes_codes = settings.code_display() is not None and settings.code_display().curve != "linear"
-    if takes_codes and not -CODES_TOLERATED <= low <= high <= 1 + CODES_TOLERATED:
+    is_codes = takes_codes(settings)
+    if is_codes and not -CODES_TOLERATED <= low <= high <= 1 + CODES_TOLERATED:
         raise ValueError(
             f"reference: code values must lie in 0..1, got {low:.6g} to {high:.6g}; "
             f"{'divide 8-bit values by 255' if high > 2 else 'the test comes first, the reference second'}"
         )
-    if not takes_codes:
+    if not is_codes:
         name = settings.encoding or settings.display.colorspace
         checks.check_light(reference, "reference", name, may_be_negative=settings.encoding == "XYZ")
