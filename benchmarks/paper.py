@@ -4,15 +4,16 @@
 
 ``RUN`` is what ``vdp-distill train paper-narrow`` made. The same pairs are shown at several pixels per degree, of which
 the paper's networks know nothing; gratings tell what passes their bottleneck; a small light in the dark tells what
-glare they make; and whole 1080p pairs what they cost, at these widths and at those that the paper describes. A second
-run, with SELU's usual alpha in place of a fitted one, is compared by the two logs. Writes ``results/paper.csv`` and
-``results/paper.png``.
+glare they make; and whole 1080p pairs what they cost, at these widths and at those that the paper describes, beside the
+metric in Octave. A second run, with SELU's usual alpha in place of a fitted one, is compared by the two logs. Writes
+``results/paper.csv`` and ``results/paper.png``.
 """
 
 import argparse
 import csv
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,13 @@ from torch import Tensor
 from benchmarks.machine import RESULTS
 from benchmarks.surrogates import load_samples, write
 from benchmarks.surrogates_errors import JUDGED
-from vdp_distill import zoo
+from vdp_distill import keep_freed_memory, octave, zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.metric import HDRVDP2
+from vdp_distill.pipeline import Pair
 from vdp_distill.recipes import models_folder, read_toml
 from vdp_distill.result import Result
+from vdp_distill.settings import to_light
 from vdp_distill.surrogate_metric import ChainVDP
 from vdp_distill.surrogates.paper import Chain
 
@@ -44,7 +47,7 @@ BRIGHTEST_CDM2 = 500.0
 
 ROUNDS = 3
 LIGHT = {"encoding": "rgb-bt.709", "pixels_per_degree": 30.0, "keep_stages": True}
-SCREEN = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
+SCREEN = {"encoding": "sRGB-display", "pixels_per_degree": 45.0, "keep_stages": False}
 STAGES = ("light_scatter", "photoreceptors")
 STYLES = {"exact": "k-", "vdp-chain-v1": "C0o--", "paper": "C1o-"}
 LOGGED = {"val_loss": "validation loss", "val_achromatic_jnd": "validation, achromatic, JND"}
@@ -137,19 +140,34 @@ def glare(side: Side) -> list[dict]:
     return [side.row("glare of a small light, cd/m2", value, f"{distance} pixels away") for distance, value in places]
 
 
-def times(sides: list[Side]) -> list[dict]:
-    """Time of a 1080p pair over the exact metric's, medians of interleaved rounds."""
-    test, reference = photograph_pairs(1080, 1920, count=1)[0]
-    taken = {side.name: [] for side in sides}
+def times(exact: Side, networks: list[Side], conditioned: Side) -> list[dict]:
+    """Time of a 1080p pair over the exact metric's, medians of interleaved rounds.
+
+    Of the paper's networks also what they take alone, without the later stages, for that is what its authors compare.
+    """
+    pair = photograph_pairs(1080, 1920, count=1)[0]
+    whole = {side: lambda side=side: side.metric(*pair, **SCREEN) for side in (exact, *networks, conditioned)}
+    alone = {Side(f"{side.name}, networks alone", side.metric): retinas_of(side, pair) for side in networks}
+    if octave.octave_available():
+        program = HDRVDP2(engine="octave", **SCREEN)
+        whole[Side("this project's Octave program", program)] = lambda: program(*pair)
+    taken = {side: [] for side in (*whole, *alone)}
     for _ in range(ROUNDS):
-        for side in sides:
+        for side, look in (whole | alone).items():
             start = time.perf_counter()
             with torch.no_grad():
-                side.metric(test, reference, **SCREEN, keep_stages=False)
-            taken[side.name].append(time.perf_counter() - start)
-    medians = {name: statistics.median(found) for name, found in taken.items()}
+                look()
+            taken[side].append(time.perf_counter() - start)
+    medians = {side: statistics.median(found) for side, found in taken.items()}
     at = f"1920x1080, {torch.get_num_threads()} threads"
-    return [side.row("time of the exact metric's", medians[side.name] / medians["exact"], at) for side in sides]
+    return [side.row("time of the exact metric's", medians[side] / medians[exact], at) for side in taken]
+
+
+def retinas_of(side: Side, pair: tuple[Tensor, Tensor]) -> Callable[[], object]:
+    """What a surrogate of the retina does of the metric's work, from light on."""
+    settings = side.metric.settings_for(**SCREEN)
+    lights = Pair(*(to_light(image, settings, "test") for image in pair))
+    return lambda: side.metric.retina(lights, settings)
 
 
 def progress(name: str, run: Path) -> list[dict]:
@@ -205,6 +223,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=192)
     parser.add_argument("--about", default="", help="the set in words, for the results file")
     options = parser.parse_args()
+    keep_freed_memory()
     exact = Side("exact", HDRVDP2(**LIGHT))
     others = [Side("paper", zoo.load(options.model, **LIGHT)), Side("vdp-chain-v1", zoo.load("vdp-chain-v1", **LIGHT))]
     samples = dim(load_samples(options.data, 4 * options.samples, None)[0], options.samples)
@@ -212,7 +231,7 @@ def main() -> None:
     rows += [row for side in (exact, *others) for row in (*transfer(side), *glare(side))]
     table = read_toml(models_folder() / "recipes" / "paper-chain.toml")["network"]
     wide = ChainVDP(Chain(zoo.network_config(table, "paper-chain")), "paper", **LIGHT)
-    rows += times([exact, *others, Side("paper, its full widths", wide)])
+    rows += times(exact, [others[0], Side("paper, its full widths", wide)], others[1])
     rows += progress("paper, alpha fitted", options.model)
     rows += progress("paper, alpha 1.6733", options.usual_alpha) if options.usual_alpha else []
     write(RESULTS / "paper.csv", [row | {"pairs": len(samples["Q"]), "data": options.about} for row in rows])

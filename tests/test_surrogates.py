@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vdp_distill.stages import STAGES
-from vdp_distill.surrogates import Chain, ChainConfig, FittedSELU, to_network_light
+from vdp_distill.surrogates import Chain, ChainConfig, FittedSELU, strips, to_network_light
 
 NARROW = {"scatter_widths": (4, 6, 6), "receptor_width": 5, "masking_widths": (6, 4)}
 
@@ -14,7 +14,7 @@ NARROW = {"scatter_widths": (4, 6, 6), "receptor_width": 5, "masking_widths": (6
 def test_any_size_and_channels(channels, size, generator):
     chain = Chain(ChainConfig(channels=channels, **NARROW))
     light = torch.rand(2, channels, *size, generator=generator)
-    retina = chain.retina(1 + 99 * light, torch.full((1, channels, 1, 1), 1e-5))
+    retina = chain.retina(1 + 99 * light, torch.full((1, channels, 1, 1), 1e-5), keep_stages=True)
     shapes = {name: tuple(stage.shape) for name, stage in retina._asdict().items()}
     expected = {
         "light_scatter": channels,
@@ -29,7 +29,7 @@ def test_any_size_and_channels(channels, size, generator):
 
 def test_achromatic_has_no_mean_and_is_the_sum(generator):
     retina = Chain(ChainConfig(**NARROW)).retina(
-        1 + 99 * torch.rand(2, 3, 32, 32, generator=generator), torch.ones(1, 3, 1, 1)
+        1 + 99 * torch.rand(2, 3, 32, 32, generator=generator), torch.ones(1, 3, 1, 1), keep_stages=True
     )
     total = retina.luminance_masking.sum(dim=1, keepdim=True)
     torch.testing.assert_close(retina.achromatic, total - total.mean(dim=(2, 3), keepdim=True))
@@ -52,6 +52,24 @@ def test_the_surround_reaches_as_far_as_the_receptive_field(generator):
     apart = (dark - bright).detach().abs().amax(dim=1)[0]
     assert apart[0].max() > 1e-3
     assert apart[60:68, 60:68].max() < 1e-5
+
+
+@pytest.mark.parametrize("kernels", [(5, 1, 3), (7, 3, 5), (3, 1, 1)], ids=str)
+def test_strips_change_nothing(kernels, generator, monkeypatch):
+    """Beside the halo that the kernels ask for, a strip that saw less would differ by its own padding."""
+    names = ("scatter_kernel", "receptor_kernel", "masking_kernel")
+    chain = Chain(ChainConfig(**NARROW, **dict(zip(names, kernels, strict=True)))).double()
+    light = 1 + 99 * torch.rand(2, 3, 331, 40, generator=generator, dtype=torch.float64)
+    surround = torch.tensor([1e-5, 30.0], dtype=torch.float64).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    whole = chain.retina(light, surround, keep_stages=True)
+    monkeypatch.setattr(strips, "STRIP_PIXELS", 1)
+    with torch.no_grad():
+        kept, needed = (chain.retina(light, surround, keep) for keep in (True, False))
+    # Only the order of sums differs: 1e-12 of numbers up to 1e5.
+    for stripped in (kept, needed):
+        for found, true in zip(stripped, whole, strict=True):
+            assert found is None or torch.allclose(found, true.detach(), rtol=1e-12, atol=1e-12)
+    assert needed.light_scatter is None and needed.photoreceptors is None
 
 
 def test_six_three_and_four_convolutions():

@@ -82,7 +82,7 @@ class Bands(NamedTuple):
 class Retina(NamedTuple):
     """What reaches the cortex, and what it came through, if kept; each (N, K, H, W)."""
 
-    light_scatter: Tensor
+    light_scatter: Tensor | None
     photoreceptors: Tensor | None
     adapting_luminance: Tensor
     luminance_masking: Tensor | None

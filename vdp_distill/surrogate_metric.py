@@ -139,9 +139,10 @@ class ChainVDP(SurrogateVDP):
             raise ValueError(f"{self.name} takes light of {expected} channel(s), got {channels}; {hint}")
         surround = surround_of(settings, lights.reference)
         surround = surround.expand(lights.test.shape[0], channels, 1, 1).repeat(2, 1, 1, 1)
-        both = self.network.retina(torch.cat(lights), surround)
-        batch = lights.test.shape[0]
-        return Pair(*(Retina(*(stage[side] for stage in both)) for side in (slice(batch), slice(batch, None))))
+        both = self.network.retina(torch.cat(lights), surround, settings.keep_stages)
+        batch = lights.test.shape[0]  # slices, for an exported program's batch is a symbol that chunk() would fix
+        sides = (slice(batch), slice(batch, None))
+        return Pair(*(Retina(*(None if stage is None else stage[side] for stage in both)) for side in sides))
 
 
 class ConditionedVDP(SurrogateVDP):

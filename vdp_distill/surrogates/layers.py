@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 __all__ = ["Double", "FittedSELU", "SurroundConv"]
 
-SELU_SCALE = 1.0507009873554805
+USUAL_ALPHA = 1.6732632423543772
+"""SELU's own."""
 
 
 class SurroundConv(nn.Module):
@@ -54,4 +55,5 @@ class FittedSELU(nn.Module):
         self.alpha = nn.Parameter(torch.tensor(float(alpha)), requires_grad=fit)
 
     def forward(self, value: Tensor) -> Tensor:
-        return SELU_SCALE * (value.clamp(min=0) + self.alpha * torch.expm1(value.clamp(max=0)))
+        # Below 0 a SELU is its alpha times one curve: torch's own, and another slope there.
+        return F.prelu(F.selu(value), (self.alpha / USUAL_ALPHA).reshape(1))

@@ -13,31 +13,29 @@ masking            four convolutions: one halves, one follows a           ``lumi
                    bilinear doubling; SELU with its alpha fitted          then ``achromatic``
 =================  ====================================================  ==========================
 
-Light is log10 cd/m2 divided by 4, responses are JND divided by 100, so that each loss is of order one. The networks
-know neither the pixels per degree nor the display: that is the paper's design, and its limit.
+The networks know neither the pixels per degree nor the display: that is the paper's design, and its limit. Their units
+are those of :mod:`vdp_distill.surrogates.network_units`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vdp_distill import adaptation
-from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Retina
 from vdp_distill.surrogates.layers import Double, FittedSELU, SurroundConv
+from vdp_distill.surrogates.network_units import ChainOutput, seen, seen_and_kept, to_network_light
+from vdp_distill.surrogates.strips import in_strips
 
-__all__ = ["ChainConfig", "Chain", "ChainOutput", "to_network_light", "stage_targets"]
+__all__ = ["ChainConfig", "Chain"]
 
-LOG10_CDM2_PER_UNIT = 4.0
-JND_PER_UNIT = 100.0
-LARGEST = 2.5
-"""10^10 cd/m2 in the networks' unit."""
 STRIDE = 8
 """The light scatter network halves three times."""
+FINE_LAYERS = 2
+"""Layers of it at full resolution: the last doubling and the last convolution."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +84,6 @@ class ChainConfig:
             raise ValueError(f"network: widths must be at least 1 and kernels odd, got {sizes} and {kernels}")
 
 
-class ChainOutput(NamedTuple):
-    """What the networks give, in their own units; each (M, K, H, W)."""
-
-    light_scatter: Tensor
-    photoreceptors: Tensor
-    luminance_masking: Tensor
-
-
 class Chain(nn.Module):
     """The three networks, each fed by the one before.
 
@@ -133,14 +123,22 @@ class Chain(nn.Module):
         surround
             The same of the light around them, (M or 1, C or 1, 1, 1).
         """
+        size = light.shape[-2:]
+        return ChainOutput(*_cropped(self._fine(*self._coarse(light, surround)), size))
+
+    def _coarse(self, light: Tensor, surround: Tensor) -> tuple[Tensor, Tensor]:
+        """Light scatter as far as half the resolution, and what the surround has become there."""
         height, width = light.shape[-2:]
         surround = surround.expand(light.shape[0], light.shape[1], 1, 1)
         padding = (0, -width % STRIDE, 0, -height % STRIDE)
         padded = (F.pad(light - surround, padding) + surround).contiguous(memory_format=torch.channels_last)
-        scattered, around = self.light_scatter((padded, surround))
+        return self.light_scatter[:-FINE_LAYERS]((padded, surround))
+
+    def _fine(self, half: Tensor, around: Tensor) -> ChainOutput:
+        """The rest, at full resolution."""
+        scattered, around = self.light_scatter[-FINE_LAYERS:]((half, around))
         responses, around = self.photoreceptors((scattered, around))
-        masked, _ = self.luminance_masking((responses, around))
-        return ChainOutput(*(stage[..., :height, :width] for stage in (scattered, responses, masked)))
+        return ChainOutput(scattered, responses, self.luminance_masking((responses, around))[0])
 
     def golden_input(self, height: int, width: int, generator: torch.Generator) -> dict[str, Tensor]:
         """An input to know the network by."""
@@ -152,19 +150,37 @@ class Chain(nn.Module):
         """Output for :meth:`golden_input`."""
         return self(inputs["light"], inputs["surround"])
 
-    def retina(self, light_cdm2: Tensor, surround_cdm2: Tensor) -> Retina:
+    def retina(self, light_cdm2: Tensor, surround_cdm2: Tensor, keep_stages: bool = False) -> Retina:
         """What :func:`vdp_distill.pipeline.retina` gives, imitated; the same units, the same dtype as the light."""
         dtype = next(self.parameters()).dtype
-        output = self(to_network_light(light_cdm2).to(dtype), to_network_light(surround_cdm2).to(dtype))
-        scattered, responses, masked = (stage.to(light_cdm2.dtype) for stage in output)
-        receptors = _to_light(responses)
+
+        def see(half: Tensor, around: Tensor) -> tuple[Tensor, ...]:
+            stages = (stage.to(light_cdm2.dtype) for stage in self._fine(half, around))
+            return seen_and_kept(*stages) if keep_stages else seen(*stages)
+
+        coarse = self._coarse(to_network_light(light_cdm2).to(dtype), to_network_light(surround_cdm2).to(dtype))
+        found = _cropped(in_strips(see, *coarse, halo=_halo(self.config), scale=2), light_cdm2.shape[-2:])
+        luminance, masked, *others = found
+        scattered, receptors = others or (None, None)
         return Retina(
-            light_scatter=_to_light(scattered),
+            light_scatter=scattered,
             photoreceptors=receptors,
-            adapting_luminance=adaptation.adapting_luminance(receptors),
-            luminance_masking=JND_PER_UNIT * masked,
-            achromatic=adaptation.achromatic(JND_PER_UNIT * masked),
+            adapting_luminance=luminance,
+            luminance_masking=masked if keep_stages else None,
+            achromatic=adaptation.achromatic(masked),
         )
+
+
+def _cropped(stages: tuple[Tensor, ...], size: tuple[int, int]) -> tuple[Tensor, ...]:
+    return tuple(stage[..., : size[0], : size[1]] for stage in stages)
+
+
+def _halo(config: ChainConfig) -> int:
+    """Rows at half resolution that a row of :meth:`Chain._fine` hangs on, above and below."""
+    kernels = config.scatter_kernel, config.receptor_kernel, config.masking_kernel
+    scatter, receptor, masking = (kernel // 2 for kernel in kernels)
+    masked = 2 * masking + 1  # two convolutions and a doubling, at half resolution
+    return masked + 1 + (masking + 3 * receptor + scatter + 1) // 2 + 1
 
 
 def _scatter_network(config: ChainConfig) -> nn.Sequential:
@@ -201,25 +217,3 @@ def _masking_network(config: ChainConfig) -> nn.Sequential:
         SurroundConv(half, full, kernel, 1, selu()),
         SurroundConv(full, 3, kernel),
     )
-
-
-def to_network_light(light_cdm2: Tensor) -> Tensor:
-    """Light in the networks' unit: log10 cd/m2 over 4, within the metric's range of light.
-
-    Examples
-    --------
-    >>> float(to_network_light(torch.tensor(100.0)))
-    0.5
-    """
-    return light_cdm2.clamp(*DEFAULT_PARAMETERS.light_range_cdm2).log10() / LOG10_CDM2_PER_UNIT
-
-
-def _to_light(value: Tensor) -> Tensor:
-    """Light in cd/m2 of a network's output; no more than the metric's largest, which float32 still holds."""
-    return 10 ** (LOG10_CDM2_PER_UNIT * value.clamp(-LARGEST, LARGEST))
-
-
-def stage_targets(light_scatter: Tensor, photoreceptors: Tensor, luminance_masking: Tensor) -> ChainOutput:
-    """The metric's stages in the networks' units; each (M, K, H, W), of 4 receptors and 3 masked responses."""
-    scattered, responses = to_network_light(light_scatter), to_network_light(photoreceptors)
-    return ChainOutput(scattered, responses, luminance_masking / JND_PER_UNIT)
