@@ -11,9 +11,10 @@ ABOUT = {
     "The cortex is the metric's own: only the taps are learnt.",
     "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
     "metric's structure, whose steps between resolutions are means and straight lines. Filters and gains are learnt.",
-    "swift": "Blocks of 4 x 4 pixels: 32 filters of 8 x 8 at every fourth pixel stand for the metric's high-pass "
-    "residual and three octaves of its pyramid, and again for the three below in larger images; the base band is the "
-    "metric's own. Curves of displays with a standard range are read as polynomials. For loops that count "
+    "swift": "Blocks of 4 x 4 pixels: 40 pairs of filters of 8 x 8 at every fourth pixel stand for the metric's "
+    "high-pass residual and three octaves of its pyramid, and again for the three below in larger images; the base "
+    "band is the metric's own. A pair gives the amplitude of what it finds. Filters were trained by the metric's "
+    "gradient too. Curves of displays with a standard range are read as polynomials. For loops that count "
     "milliseconds.",
 }
 
@@ -47,8 +48,8 @@ START = {
 }
 
 THEN = {
-    "swift": "That training saw 112,000 pairs. Then `vdp-distill train vdp-swift-large` on 2,048 samples of the recipe "
-    "`zoo-256` (manifest SHA-256 `198e6f7817bf0169498a9ded4a15bf22fa1843ec9a557d3fb936452d99865f3e`) fitted the gains "
+    "swift": "That training saw 144,000 pairs; the crest of the map was raised after it. Then `vdp-distill train "
+    "vdp-swift-large` on 2,048 samples of the recipe `zoo-256` (manifest SHA-256 `198e6f7817bf0169498a9ded4a15bf22fa1843ec9a557d3fb936452d99865f3e`) fitted the gains "
     "and links that only images over 135 pixels use; its recipe and log are those in this folder.",
 }
 """How a training went on after its recipe."""
@@ -122,7 +123,7 @@ Trained on {trained_on}, of which the last training's steps saw {pairs_seen:,} p
 SHA-256 of the set's manifest: `{data_hash}`.
 {then}Sources: photographs of Kodak, CLIC 2025, CID22 and KonJND-1k, wallpapers of Pop!_OS, and openly licensed HDR
 pictures, each under its own licence, and scenes that the recipe draws. By
-`vdp-distill train {recipe} --data DIR --out OUT`, on one thread of two shared cores in {minutes:g} minutes.
+`vdp-distill train {recipe} --data DIR --out OUT`, on two shared cores in {minutes:g} minutes.
 
 SHA-256 of `model.safetensors`: `{digest}`
 

@@ -43,7 +43,10 @@ def release(run: Path, name: str, data: Path, minutes: float) -> None:
 def training_data(data: Path) -> dict:
     """Identity of a set: its recipes and hashes."""
     manifest = json.loads((data / "set.json").read_text(encoding="utf-8"))
-    recipes = [{"name": recipe["name"], "samples": recipe["count"]} for recipe in manifest["recipes"]]
+    recipes = [
+        {"name": recipe["name"], "samples": recipe["count"], "gradient": "gradient" in recipe["targets"]["maps"]}
+        for recipe in manifest["recipes"]
+    ]
     return {"recipes": recipes, "sets": manifest["sets"], "manifest_sha256": file_hash(data / "set.json")}
 
 
@@ -120,6 +123,7 @@ def made_of(training: dict) -> tuple[str, str]:
     names = [recipe["name"] for recipe in training["recipes"]]
     commands = [
         f"vdp-distill generate {name} --count {recipe['samples']} --images FOLDER --out {name}"
+        + " --gradient" * recipe.get("gradient", False)
         for name, recipe in zip(names, training["recipes"], strict=True)
     ]
     if len(names) > 1:

@@ -177,3 +177,8 @@ class Recipe:
     def with_changes(self, **changes) -> "Recipe":
         """This recipe with some fields replaced; None leaves one as it is."""
         return replace(self, **{key: value for key, value in changes.items() if value is not None})
+
+    def with_gradient(self) -> "Recipe":
+        """This recipe with the gradient of log contrast among the maps."""
+        maps = dict.fromkeys((*self.targets.maps, "gradient"))
+        return replace(self, targets=replace(self.targets, maps=tuple(maps)))

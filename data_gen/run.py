@@ -75,6 +75,7 @@ def generate(
     licences: str | Path | None = None,
     resume: bool = False,
     count: int | None = None,
+    gradient: bool = False,
     progress: bool = True,
 ) -> Summary:
     """Make a data set.
@@ -93,6 +94,8 @@ def generate(
         Address of a ``dask.distributed`` scheduler, in place of local processes.
     engine, count
         In place of the recipe's.
+    gradient
+        Keep the gradient of log contrast too, whatever maps the recipe names.
     hdrvdp_dir
         Folder of the user's HDR-VDP for ``engine="original"``.
     licences
@@ -120,6 +123,7 @@ def generate(
     start = time.perf_counter()
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     recipe = recipe.with_changes(engine=engine, count=count)
+    recipe = recipe.with_gradient() if gradient else recipe
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     out, images = _folder(out), None if images is None else Path(images)

@@ -252,6 +252,14 @@ def test_gradient_is_that_of_log_C(tmp_path):
     assert slope == pytest.approx(float((sample["gradient"].double() * step[0]).sum()), rel=2e-2)
 
 
+def test_gradients_may_be_kept_whatever_the_recipe_names(tmp_path):
+    for folder, is_kept in (("with", True), ("without", False)):
+        make(small_recipe(count=4), tmp_path / folder, gradient=is_kept)
+    kept, plain = ShardDataset(tmp_path / "with"), ShardDataset(tmp_path / "without")
+    assert set(kept.fields) - set(plain.fields) == {"gradient"}
+    assert bool(kept[1]["gradient"].any()) and torch.equal(kept[1]["P_map"], plain[1]["P_map"])
+
+
 def test_random_numbers_are_philoxs_own():
     """Key and counter as NumPy takes them directly; what a set holds hangs on it."""
     key = int.from_bytes(hashlib.sha256(b"5:scene").digest()[:16], "big")

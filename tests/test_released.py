@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from vdp_distill import HDRVDP2, zoo
 from vdp_distill.example_pairs import photograph_pairs
@@ -35,8 +36,8 @@ BOUNDS = {
     "vdp-chain-v1": Bounds(0.05, 0.02, 0.02, 1.0, 0.95, 0.1),
     "vdp-cortex-v1": Bounds(0.10, 0.03, 0.02, 1.0, 0.95, 0.1),
     "vdp-fast-v1": Bounds(0.20, 0.06, 0.02, 1.0, 0.90, 0.1),
-    # To rank pairs with, in least time: a little over what benchmarks/results/surrogates.csv states.
-    "vdp-swift-v1": Bounds(0.45, 0.15, 0.10, 5.0, 0.0, 0.4),
+    # In least time: a little over what benchmarks/results/surrogates.csv states.
+    "vdp-swift-v1": Bounds(0.30, 0.10, 0.08, 5.0, 0.6, 0.4),
 }
 """What a model is released for: the first three have met these on 1,536 pairs."""
 
@@ -82,6 +83,21 @@ def test_its_gradient_points_where_the_metrics_does(name):
         gradients = [torch.autograd.grad(loss(leaf, reference), leaf)[0].flatten() for loss in losses]
         cosines.append(torch.cosine_similarity(*gradients, dim=0))
     assert torch.stack(cosines).median() > BOUNDS[name].cosine
+
+
+@EACH
+def test_moving_down_its_loss_leaves_less_to_see(name):
+    """From a blur, by 20 steps of Adam; a gradient that leads elsewhere raises what the metric sees."""
+    reference = photograph_pairs(96, 96, count=1)[0][1]
+    start = F.avg_pool2d(F.pad(reference, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    exact, loss, image = HDRVDP2(**VIEWING), VDPLoss(name, **VIEWING), start.clone().requires_grad_()
+    walk = torch.optim.Adam([image], lr=0.01)
+    for _ in range(20):
+        walk.zero_grad()
+        loss(image, reference).backward()
+        walk.step()
+    before, after = (float(exact(x.detach().clamp(0, 1), reference).C_max) for x in (start, image))
+    assert after < before / 10
 
 
 @EACH

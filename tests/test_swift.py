@@ -11,8 +11,11 @@ from vdp_distill.pyramid import pyramid_height
 from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
 from vdp_distill.surrogates.blocks import at_pixels, in_cells
+from vdp_distill.surrogates.channels import amplitude, squares
+from vdp_distill.surrogates.correction import CREST, peaked
 from vdp_distill.surrogates.curves import StraightCurve, light_polynomial, polynomial_light
 from vdp_distill.surrogates.grey import Curve, receptor_shares
+from vdp_distill.surrogates.lapped import FREQUENCIES
 from vdp_distill.surrogates.sight import kernel_of, lowered, ringed
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
@@ -34,11 +37,23 @@ def swift(**settings):
 def test_filters_are_correlations_at_every_fourth_pixel():
     network = SwiftVision(SwiftConfig()).double()
     plane = images()[1][:, :1]
-    taps = network.taps - network.taps.mean(dim=(1, 2), keepdim=True)
+    taps = (network.taps - network.taps.mean(dim=(2, 3), keepdim=True)).flatten(0, 1)
     # Corner (1, 1) lies between pixels 3 and 4: its window starts at pixel 0.
     expected = F.conv2d(plane, taps[:, None], stride=4)
     found = F.conv2d(ringed(in_cells(plane)), kernel_of(taps))[..., 1:-1, 1:-1]
     assert torch.allclose(found, expected, rtol=0, atol=1e-12)  # float64, other order of sums
+
+
+def test_a_pair_finds_a_gratings_amplitude_in_every_phase():
+    """Of its own frequency and direction; windows end where the coarsest group's waves do not, hence a twentieth."""
+    network = SwiftVision(SwiftConfig(orientations=4)).double()
+    column = torch.arange(64, dtype=torch.float64).expand(1, 1, 64, 64)
+    for number, frequency in enumerate(FREQUENCIES):
+        pair = network.config.pairs_of(slice(number, number + 1)).start
+        for phase in torch.linspace(0, 6.2, 9).tolist():
+            cells = ringed(in_cells(5 * torch.cos(2 * torch.pi * frequency * column + phase)))
+            found = amplitude(squares(network.responses(Pair(cells, cells))[0]))[0, pair, 2:-2, 2:-2]
+            assert torch.allclose(found, torch.tensor(5.0).double(), rtol=0.05)
 
 
 def test_a_level_hands_down_what_is_coarse_and_no_alias_of_what_is_fine():
@@ -86,16 +101,26 @@ def test_a_constant_on_every_level_is_a_constant_map(size, octaves):
     assert torch.allclose(found, expected.expand(1, 5, *size))
 
 
-COUNTED = [(0, 3, [8] * 4), (0, 6, [8] * 4), (1, 4, [8]), (1, 6, [24])]
+def test_the_highest_place_is_raised_and_the_sum_stays(generator):
+    contrast = torch.rand(2, 1, 20, 30, generator=generator, dtype=torch.float64)
+    contrast[1] = 0
+    raised = peaked(contrast)
+    assert torch.allclose(raised.sum(dim=(1, 2, 3)), contrast.sum(dim=(1, 2, 3)), rtol=1e-12)
+    ratio = (raised / contrast)[0].flatten().sort().values
+    assert torch.allclose(ratio[-1] / ratio[:-1], torch.tensor(CREST).double())
+    assert not bool(raised[1].any()) and int(raised[0].argmax()) == int(contrast[0].argmax())
+
+
+COUNTED = [(0, 3, [16, 16, 4, 4]), (0, 6, [16, 16, 4, 4]), (1, 4, [16]), (1, 6, [24])]
 
 
 @pytest.mark.parametrize(("number", "octaves", "counted"), COUNTED)
 def test_filters_count_once_in_the_sums_of_a_level(number, octaves, counted):
     network = SwiftVision(SwiftConfig(orientations=4))
-    found = network.sums(number, network.counted(number, octaves))
+    found = network.sums(number, network.config.pairs_of(network.counted(number, octaves)))
     assert found.sum(dim=0).tolist() == counted and int(found.sum(dim=1).max()) == 1
     # Those of the high-pass residual are of the first level alone.
-    assert bool(found[:8].any()) == (number == 0)
+    assert bool(found[:16].any()) == (number == 0)
 
 
 def test_large_images_are_looked_at_to_the_pyramids_end():

@@ -55,13 +55,15 @@ def generate(
     licences: Licences = None,
     resume: Resume = False,
     count: Annotated[int | None, typer.Option(help="Samples, in place of the recipe's number.")] = None,
+    gradient: Annotated[bool, typer.Option("--gradient", help="Keep gradients, which gradient_weight needs.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Make training data: photographs, distortions, viewing conditions, and the metric's answer to them."""
     from data_gen.run import generate
 
     places = {"images": images, "hdrvdp_dir": hdrvdp_dir, "dask": dask, "engine": engine, "licences": licences}
-    typer.echo(generate(recipe, out, workers=workers, resume=resume, count=count, progress=not quiet, **places))
+    run = {"workers": workers, "resume": resume, "count": count, "gradient": gradient, "progress": not quiet}
+    typer.echo(generate(recipe, out, **run, **places))
 
 
 @data_app.command("verify")

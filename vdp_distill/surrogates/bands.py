@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from vdp_distill import sp3_filters
 from vdp_distill.pipeline import Pair
-from vdp_distill.surrogates.means import doubled, halved
+from vdp_distill.surrogates.bilinear import bilinear
+from vdp_distill.surrogates.means import halved
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Band", "mean_luminance", "starting_taps", "to_size"]
@@ -59,5 +60,5 @@ def to_size(plane: Tensor, octaves: int, size: tuple[int, int]) -> Tensor:
     if octaves >= 0:
         return plane
     if not torch.compiler.is_compiling() and tuple(size) == tuple(2 * length for length in plane.shape[-2:]):
-        return doubled(plane)
+        return bilinear(plane, 2)
     return F.interpolate(plane, size=tuple(size), mode="bilinear", align_corners=False)

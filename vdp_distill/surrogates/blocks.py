@@ -16,6 +16,7 @@ from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK, steps_of
+from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.curves import StraightCurve
 from vdp_distill.surrogates.means import means, shrunk
 from vdp_distill.tiles import in_tiles
@@ -143,7 +144,7 @@ def _fit() -> tuple[np.ndarray, np.ndarray]:
 
 def between(ringed: Tensor, step: int, size: tuple[int, int]) -> Tensor:
     """A value a block, with a ring of blocks around, to the blocks' pixels, bilinear between their middles."""
-    grown = F.interpolate(ringed, scale_factor=step, mode="bilinear", align_corners=False)
+    grown = bilinear(ringed, step)
     return grown[..., step : step + size[0], step : step + size[1]]
 
 
@@ -203,7 +204,7 @@ def of_four(plane: Tensor) -> Tensor:
 def at_pixels(corners: Tensor, height: int, width: int) -> Tensor:
     """A value a corner of blocks to pixels, bilinear: a corner lies between four pixels."""
     half = BLOCK // 2
-    wide = F.interpolate(corners, scale_factor=BLOCK, mode="bilinear", align_corners=False)
+    wide = bilinear(corners, BLOCK)
     return wide[..., half : half + height, half : half + width]
 
 

@@ -9,6 +9,7 @@ from vdp_distill.surrogates.lapped import BAND_FREQUENCIES
 
 __all__ = [
     "LEVEL_OCTAVES",
+    "amplitude",
     "energy_of_rows",
     "excitation",
     "levels_of",
@@ -17,6 +18,8 @@ __all__ = [
     "octaves_of",
     "root_energy",
     "sensitivities",
+    "shared",
+    "squares",
 ]
 
 LEVEL_OCTAVES = 3
@@ -51,22 +54,38 @@ def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
 
 
 def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
-    """Contrast sensitivity of every group of filters, (N, 4, h, w)."""
+    """Contrast sensitivity of every group of pairs, (N, 4, h, w)."""
     tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
     return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
 
 
-def excitation(difference: Tensor) -> Tensor:
-    """Magnitude of a difference to the power of 3.5."""
-    magnitude = difference.abs()
-    return difference**2 * magnitude * (magnitude + TINY).sqrt()
+def squares(found: Tensor) -> Tensor:
+    """Squared amplitude of every pair of filters, all of the first phase before all of the second, (N, pairs, h, w)."""
+    first, second = found.chunk(2, dim=1)
+    return torch.addcmul(first * first, second, second)
+
+
+def amplitude(square: Tensor) -> Tensor:
+    """Root of a square."""
+    return (square + TINY).sqrt()
+
+
+def shared(test: Tensor, reference: Tensor) -> Tensor:
+    """Amplitude of what two images share, from what the filters find in them, (N, pairs, h, w)."""
+    return amplitude(torch.minimum(squares(test), squares(reference)))
+
+
+def excitation(square: Tensor) -> Tensor:
+    """Amplitude to the power of 3.5, from its square."""
+    root = amplitude(square)
+    return square * root * root.sqrt()
 
 
 def energy_of_rows(found: Tensor) -> Tensor:
-    """Sum of squares along every row, (N, filters, h, 1)."""
+    """Sum of squares along every row, (N, K, h, 1)."""
     return found.square().permute(0, 2, 3, 1).sum(dim=2).permute(0, 2, 1)[..., None]
 
 
 def root_energy(rows: Tensor, places: int) -> Tensor:
-    """Root energy over the number of places, (N, filters), from :func:`energy_of_rows`."""
+    """Root energy over the number of places, (N, K), from :func:`energy_of_rows`."""
     return ((rows.sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / places

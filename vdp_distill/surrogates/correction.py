@@ -1,4 +1,4 @@
-"""What sampling at every fourth pixel gets wrong, found again by two small convolutions: a factor on contrast."""
+"""What sampling at every fourth pixel gets wrong: contrast, by two small convolutions, and the crests of waves."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["FEATURES", "HIDDEN", "corrected"]
+__all__ = ["FEATURES", "HIDDEN", "corrected", "peaked"]
 
 FEATURES, HIDDEN = 11, 12
 """Of the correction: contrast in five parts, texture in four bands, luminance, geometry; and what is between."""
@@ -14,6 +14,13 @@ FEATURES, HIDDEN = 11, 12
 LEAST_CONTRAST, LEAST_TEXTURE = 1e-7, 1e-2
 LARGEST_FACTOR = 3.0
 """Natural logarithm of how far a sum of contrast may be corrected."""
+
+CREST = 3.0
+"""A wave's crest to the power of 3.5 is 2.5 times the mean of all of it, and the pixels beside a corner see three
+quarters of what it is raised by."""
+
+TINY = 1e-12
+"""Contrast that is none."""
 
 
 def corrected(
@@ -50,3 +57,15 @@ def corrected(
         return parts.sum(dim=1, keepdim=True) * factor.exp()
 
     return in_tiles(correct, parts, texture, luminance_cdm2, octaves.view(-1, 1, 1, 1), halo=2, learnt=weights)
+
+
+def peaked(contrast: Tensor) -> Tensor:
+    """A map at corners with its highest place raised to a wave's crest, its sum as it was, (N, 1, h, w).
+
+    The metric's map follows every wave, and its pooling counts from the highest crest; amplitudes know the mean alone,
+    so that everything would be seen two and a half times too well in ``P_map``.
+    """
+    highest = contrast == contrast.amax(dim=(1, 2, 3), keepdim=True)
+    raised = torch.where(highest, CREST * contrast, contrast)
+    before, after = (values.sum(dim=(1, 2, 3), keepdim=True) + TINY for values in (contrast, raised))
+    return raised * (before / after)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequencies
 from vdp_distill.optics import eye_mtf
 from vdp_distill.pyramid import cropped, steps_of
+from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
@@ -43,8 +44,7 @@ def scatter_half(light: Tensor, pixels_per_degree: Tensor, table: Tensor) -> Ten
     taps = taps_at(pixels_per_degree, table.to(pixels_per_degree.dtype))
     transfer = made_once(_Rest(table), pixels_per_degree, *low.shape[-2:])
     low = filter_on_canvas(F.pad(low, (1, 1, 1, 1)), transfer)
-    wide = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    wide = cropped(wide[..., 2:, 2:], height, width)
+    wide = cropped(bilinear(low, 2)[..., 2:, 2:], height, width)
     weights = taps[:, :, None, None]
     return in_tiles(_add_sharp, wide, light, weights, halo=1, learnt=(taps,))
 

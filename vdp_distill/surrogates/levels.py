@@ -1,21 +1,23 @@
 """Levels of the block-wise visual system: its shape, what is seen at one of them, and what masks from beside."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.blocks import grown, of_four
 from vdp_distill.surrogates.channels import LEVEL_OCTAVES
-from vdp_distill.surrogates.lapped import FREQUENCIES
+from vdp_distill.surrogates.lapped import PLACES
 from vdp_distill.surrogates.sight import STEP
 
 __all__ = ["COARSEST", "FINEST_SHARED", "Level", "SwiftConfig", "at_base", "neighbours"]
 
 FINEST_SHARED, COARSEST = 1, LEVEL_OCTAVES
-"""Groups of filters at a level's ends; the high-pass residual before them is of the first level alone."""
+"""Groups of pairs at a level's ends; the high-pass residual before them is of the first level alone."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class SwiftConfig:
     kind
         ``"swift"``.
     orientations
-        Of the filters at each of three frequencies; each has two phases.
+        Of the pairs of filters at each of four frequencies.
     """
 
     kind: str = "swift"
@@ -38,27 +40,32 @@ class SwiftConfig:
             raise ValueError(f"network: orientations must be at least 2, got {self.orientations}")
 
     @property
-    def group(self) -> int:
-        """Filters of a frequency."""
-        return 2 * self.orientations
+    def groups(self) -> tuple[int, ...]:
+        """Pairs of filters of each frequency."""
+        return tuple(self.orientations * len(places) for places in PLACES)
 
     @property
-    def filters(self) -> int:
-        """Filters of a level."""
-        return len(FREQUENCIES) * self.group
+    def pairs(self) -> int:
+        """Pairs of filters of a level."""
+        return sum(self.groups)
+
+    def pairs_of(self, groups: slice) -> slice:
+        """Which pairs are those of some groups."""
+        starts = 0, *accumulate(self.groups)
+        return slice(starts[groups.start], starts[groups.stop])
 
 
 class Level(NamedTuple):
     """What is seen of the difference between two images at one level."""
 
     found: Tensor
-    """Contrast at the corners of its blocks, (N, K, h + 1, w + 1): of each group of filters, or of all together."""
+    """Contrast at the corners of its blocks, (N, K, h + 1, w + 1): of each group, or of all together."""
 
     texture: Tensor
-    """Mean of what both images share, of each group of filters, (N, 4, h + 1, w + 1)."""
+    """Mean amplitude of what both images share, of each group, (N, 4, h + 1, w + 1)."""
 
     energy: Tensor
-    """Root energy of its filters, (N, filters)."""
+    """Root energy of its pairs, (N, pairs)."""
 
 
 def neighbours(finer: list[Level], coarser: list[Tensor], like: Tensor) -> list[Tensor]:
@@ -95,5 +102,5 @@ def at_base(level: Level, octaves: int, height: int, width: int) -> Tensor:
     elif last == LEVEL_OCTAVES - 1:
         found = of_four(texture)
     else:  # two places lie between two corners
-        found = F.interpolate(texture, scale_factor=2, mode="bilinear", align_corners=False)[..., 1:-1, 1:-1]
+        found = bilinear(texture, 2)[..., 1:-1, 1:-1]
     return found[..., :height, :width]

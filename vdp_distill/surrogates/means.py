@@ -1,4 +1,4 @@
-"""Steps between resolutions, in fewer passes over memory than torch's own on the processor: means, and back."""
+"""Means of squares of pixels, in fewer passes over memory than torch's own on the processor."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import steps_of
 
-__all__ = ["doubled", "halved", "means", "shrunk"]
+__all__ = ["halved", "means", "shrunk"]
 
 
 def means(plane: Tensor, step: int) -> Tensor:
@@ -59,39 +59,3 @@ def shrunk(plane: Tensor, step: int) -> Tensor:
     # A share of each square, for runtimes differ in what they make of a pool over the edge.
     held = F.pad(torch.ones_like(plane[:1, :1]), (0, columns, 0, rows))
     return means(F.pad(plane, (0, columns, 0, rows)), step) / means(held, step)
-
-
-def doubled(plane: Tensor) -> Tensor:
-    """Twice as many pixels an axis, bilinear: torch's, with a faster derivative.
-
-    Examples
-    --------
-    >>> doubled(torch.tensor([[[[0.0, 4.0]]]]))[0, 0, 0]
-    tensor([0., 1., 3., 4.])
-    """
-    return _Doubled.apply(plane)
-
-
-class _Doubled(torch.autograd.Function):
-    """A pixel gives three quarters to the two in its place and a quarter to those beside them."""
-
-    @staticmethod
-    def forward(ctx, plane: Tensor) -> Tensor:
-        return F.interpolate(plane, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        rows = gradient.unflatten(-2, (-1, 2)).unbind(-2)
-        columns = _gathered(*rows, -2).unflatten(-1, (-1, 2)).unbind(-1)
-        return _gathered(*columns, -1)
-
-
-def _gathered(first: Tensor, second: Tensor, axis: int) -> Tensor:
-    """What flows back from two pixels in a pixel's place and from its neighbours'; an edge is its own neighbour."""
-    last = first.shape[axis] - 1
-    total = (first + second) * 0.75
-    total.narrow(axis, 0, last).add_(first.narrow(axis, 1, last), alpha=0.25)
-    total.narrow(axis, 1, last).add_(second.narrow(axis, 0, last), alpha=0.25)
-    total.select(axis, 0).add_(first.select(axis, 0), alpha=0.25)
-    total.select(axis, last).add_(second.select(axis, last), alpha=0.25)
-    return total

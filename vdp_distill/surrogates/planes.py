@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vdp_distill import adaptation, csf, receptors
 from vdp_distill.fourier import filter_on_canvas
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair, response_tables
 from vdp_distill.pyramid import BLOCK, cropped
+from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.blocks import from_rows, in_rows, whole_blocks
 from vdp_distill.surrogates.grey import PEAK_SENSITIVITY, Curve, Shares, mix, response_shares, transfer
 from vdp_distill.surrogates.half_resolution import made_once
@@ -93,7 +93,7 @@ def _share_of_rods(cones: Tensor, shares: Shares) -> Tensor:
         table = response_shares(nodes[:, None] * shares.receptors[:, None])[..., 2]
         lightness = means(from_rows(cones), BLOCK).clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0])
         share = csf.band_sensitivity(lightness.log10(), table[:, None, None])  # linear between nodes of any table
-        return in_rows(F.interpolate(share, scale_factor=BLOCK, mode="bilinear"))
+        return in_rows(bilinear(share, BLOCK))
 
 
 def colour_response(
@@ -122,7 +122,6 @@ def colour_response(
         seen = receptors.photoreceptors(light[:, :-1], shares.matrix)
         response, _ = adaptation.luminance_masking(seen, anchor, tables)
         apart = response.sum(dim=1, keepdim=True) - curve(light[:, -1:], curve.row)
-        wide = F.interpolate(apart, scale_factor=BLOCK, mode="bilinear", align_corners=False)
-        return cropped(wide, *size)
+        return cropped(bilinear(apart, BLOCK), *size)
 
     return Pair(*map(missing, *planes))
