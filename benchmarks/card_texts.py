@@ -49,8 +49,9 @@ START = {
 
 THEN = {
     "swift": "That training saw 144,000 pairs; the crest of the map was raised after it. Then `vdp-distill train "
-    "vdp-swift-large` on 2,048 samples of the recipe `zoo-256` (manifest SHA-256 `198e6f7817bf0169498a9ded4a15bf22fa1843ec9a557d3fb936452d99865f3e`) fitted the gains "
-    "and links that only images over 135 pixels use; its recipe and log are those in this folder.",
+    "vdp-swift-large` on 2,048 samples of the recipe `zoo-256` (manifest SHA-256 "
+    "`198e6f7817bf0169498a9ded4a15bf22fa1843ec9a557d3fb936452d99865f3e`) fitted the gains and links that only images "
+    "over 135 pixels use; its recipe and log are those in this folder.",
 }
 """How a training went on after its recipe."""
 
