@@ -37,6 +37,8 @@ CROWDED = 0.4
 KINDS = {"released": "o", "another size": "^", "filters in bfloat16": "x"}
 """And how they are drawn."""
 
+TICKS = (0.15, 0.2, 0.3, 0.5, 0.7, 1)
+
 
 class Bfloat16Filters(TorchFunctionMode):
     """Convolutions in bfloat16, all else as it is."""
@@ -116,6 +118,7 @@ def measured(points: list[Point], samples: dict[str, Tensor], rounds: int, about
 def plot(rows: list[dict], path: Path) -> None:
     """Models as points that a line from RMSE to median error hangs from."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(7.5, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -132,8 +135,11 @@ def plot(rows: list[dict], path: Path) -> None:
             if kind == "another size":
                 side = {"ha": "center", "xytext": (0, 8)}
             axes.annotate(row["model"], (time, square), textcoords="offset points", fontsize=8, **side)
-        axes.plot([], [], marker, color=f"C{number}", label=kind)
+        if own:
+            axes.plot([], [], marker, color=f"C{number}", label=kind)
     axes.set(xscale="log", yscale="log", xlabel="forward time of a 1080p pair, multiples of the exact metric's")
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(1, color="k", linewidth=0.8)
     place = {"xycoords": axes.get_xaxis_transform(), "xytext": (-10, 8), "textcoords": "offset points"}
     axes.annotate("exact, float32", (1, 0), rotation=90, **place)
