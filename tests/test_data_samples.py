@@ -260,6 +260,15 @@ def test_gradients_may_be_kept_whatever_the_recipe_names(tmp_path):
     assert bool(kept[1]["gradient"].any()) and torch.equal(kept[1]["P_map"], plain[1]["P_map"])
 
 
+def test_a_gradient_that_is_not_stored_is_found_without_recording(tmp_path):
+    """As a validation reads samples; what a set lacks is computed from its inputs."""
+    make(small_recipe(count=4), tmp_path / "plain")
+    data = ShardDataset(tmp_path / "plain", ["gradient", "P_map"])
+    with torch.no_grad():
+        found = data[1]["gradient"]
+    assert bool(found.any()) and torch.equal(found, data[1]["gradient"])
+
+
 def test_random_numbers_are_philoxs_own():
     """Key and counter as NumPy takes them directly; what a set holds hangs on it."""
     key = int.from_bytes(hashlib.sha256(b"5:scene").digest()[:16], "big")

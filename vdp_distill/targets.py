@@ -193,12 +193,13 @@ def complete(
     with torch.set_grad_enabled(with_gradient):
         result = predict(metric, test, reference_cdm2, conditions, keep_stages=True)
         numbers = _numbers(result)
+        total = numbers["log_C"].sum()  # here, for a validation reads its samples where no gradient is recorded
     fields = {}
     for name in stages:
         fields |= {f"stages/{key}": value for key, value in _flatten(name, result.stages[name]).items()}
     fields |= {name: getattr(result, name) for name in maps if name != "gradient"}
     if with_gradient:
-        (fields["gradient"],) = torch.autograd.grad(numbers["log_C"].sum(), test)
+        (fields["gradient"],) = torch.autograd.grad(total, test)
     return {key: value.detach() for key, value in (fields | numbers).items()}
 
 
