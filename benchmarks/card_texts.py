@@ -11,11 +11,11 @@ ABOUT = {
     "The cortex is the metric's own: only the taps are learnt.",
     "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
     "metric's structure, whose steps between resolutions are means and straight lines. Filters and gains are learnt.",
-    "swift": "Blocks of 4 x 4 pixels: 40 pairs of filters of 8 x 8 at every fourth pixel stand for the metric's "
-    "high-pass residual and three octaves of its pyramid, and again for the three below in larger images; the base "
-    "band is the metric's own. A pair gives the amplitude of what it finds. Filters were trained by the metric's "
-    "gradient too. Curves of displays with a standard range are read as polynomials. For loops that count "
-    "milliseconds.",
+    "swift": "The high-pass residual and two octaves in blocks of 4 x 4 pixels: 16 filters of its pixels, 16 pairs of "
+    "filters of 8 x 8 and 4 pairs of 16 x 16, at every fourth pixel, fitted to what the metric's bands make of waves. "
+    "A pair gives the amplitude of what it finds. The coarser octaves and the base band are the metric's own pyramid "
+    "on a picture of a quarter of the size. All was trained by the metric's gradient too. Curves of displays with a "
+    "standard range are read as polynomials. For loops that count milliseconds.",
 }
 
 HALF_RESOLUTION = (
@@ -33,8 +33,9 @@ WEAKNESS = {
     "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
     "are misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
-    "are misjudged in images with much light and dark; detail within a block, and the frame, are seen coarsely. What "
-    "changes gently over much of an image, such as a vignette, is seen several times too well.",
+    "are misjudged in images with much light and dark. Patches and gratings beside strong contrast, at fewer than 30 "
+    "pixels per degree, are now and then seen several times too little, for masking is known by blocks. The smallest "
+    "bright spots are seen two to three times too well. P_map follows blocks, not waves: its peak is often elsewhere.",
 }
 
 UNSEEN = "Motion blur and demosaicing were not in its training."
@@ -44,14 +45,14 @@ START = {
     "chain": "a fit of its taps to the eye's optics",
     "cortex": "a fit of its taps to the eye's optics",
     "fast": "the metric's own filters",
-    "swift": "Gabor filters and the metric's masking weights",
+    "swift": "filters fitted to the metric's, and its masking weights",
 }
 
 THEN = {
-    "swift": "That training saw 144,000 pairs; the crest of the map was raised after it. Then `vdp-distill train "
-    "vdp-swift-large` on 2,048 samples of the recipe `zoo-256` (manifest SHA-256 "
-    "`198e6f7817bf0169498a9ded4a15bf22fa1843ec9a557d3fb936452d99865f3e`) fitted the gains and links that only images "
-    "over 135 pixels use; its recipe and log are those in this folder.",
+    "swift": "That training saw 128,000 pairs. Then `vdp-distill train vdp-swift-large` went on with it on 8,192 "
+    "samples of the recipe `zoo-256`, made with `--gradient` (manifest SHA-256 "
+    "`1bd443a552e52ca59e15a78ac29f7795a9c1ba2341f298a2b3b4dd90c84984e5`), of which it saw 8,000; its recipe and log "
+    "are those in this folder.",
 }
 """How a training went on after its recipe."""
 

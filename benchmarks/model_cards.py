@@ -64,7 +64,7 @@ def failures(name: str, path: Path) -> list[str]:
     for row, about in zip(figure.subplots(SHOWN, 3), worst, strict=False):
         (test, _), theirs, ours = seen[about]
         row[0].imshow(test[0].permute(1, 2, 0))
-        row[0].set_title(about)
+        row[0].set_title(textwrap.fill(about, 28))
         for axes, result, label in ((row[1], theirs, "exact"), (row[2], ours, name)):
             axes.imshow(result.P_map[0, 0], vmin=0, vmax=1, cmap="magma")
             axes.set_title(f"P_map, {label}\nC_max {float(result.C_max):.3g}")

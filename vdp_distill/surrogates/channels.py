@@ -4,25 +4,18 @@ import torch
 from torch import Tensor
 
 from vdp_distill import csf
-from vdp_distill.pyramid import pyramid_height
-from vdp_distill.surrogates.lapped import BAND_FREQUENCIES
+from vdp_distill.surrogates.lapped import BAND_FREQUENCIES, PIXELS
 
 __all__ = [
-    "LEVEL_OCTAVES",
     "amplitude",
     "energy_of_rows",
     "excitation",
-    "levels_of",
     "log2_ppd",
     "mixed",
-    "octaves_of",
     "root_energy",
     "sensitivities",
-    "shared",
     "squares",
 ]
-
-LEVEL_OCTAVES = 3
 
 REFERENCE_PPD = 45.0
 
@@ -31,16 +24,6 @@ LEAST_SENSITIVITY = 1e-3
 
 TINY = 1e-12
 """Keeps the derivative of a square root finite at 0."""
-
-
-def octaves_of(size: tuple[int, int]) -> int:
-    """Octaves of the pyramid for an image."""
-    return max(LEVEL_OCTAVES, pyramid_height(*size))
-
-
-def levels_of(size: tuple[int, int]) -> int:
-    """Levels that cover them."""
-    return -(-octaves_of(size) // LEVEL_OCTAVES)
 
 
 def log2_ppd(pixels_per_degree: Tensor) -> Tensor:
@@ -54,13 +37,26 @@ def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
 
 
 def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
-    """Contrast sensitivity of every group of pairs, (N, 4, h, w)."""
+    """Contrast sensitivity of the residual and of the fine octaves, (N, 3, h, w)."""
     tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
     return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
 
 
-def squares(found: Tensor) -> Tensor:
-    """Squared amplitude of every pair of filters, all of the first phase before all of the second, (N, pairs, h, w)."""
+def squares(narrow: Tensor, wide: Tensor) -> Tensor:
+    """Squares of the residual's pixels and squared amplitudes of pairs of filters, (N, channels, h, w).
+
+    Parameters
+    ----------
+    narrow
+        What the filters of the pixels find, then those of the first octave, all of one phase before all of the other.
+    wide
+        The same of the second octave.
+    """
+    residual, octave = narrow[:, :PIXELS], narrow[:, PIXELS:]
+    return torch.cat([residual * residual, _of_pairs(octave), _of_pairs(wide)], dim=1)
+
+
+def _of_pairs(found: Tensor) -> Tensor:
     first, second = found.chunk(2, dim=1)
     return torch.addcmul(first * first, second, second)
 
@@ -68,11 +64,6 @@ def squares(found: Tensor) -> Tensor:
 def amplitude(square: Tensor) -> Tensor:
     """Root of a square."""
     return (square + TINY).sqrt()
-
-
-def shared(test: Tensor, reference: Tensor) -> Tensor:
-    """Amplitude of what two images share, from what the filters find in them, (N, pairs, h, w)."""
-    return amplitude(torch.minimum(squares(test), squares(reference)))
 
 
 def excitation(square: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What sampling at every fourth pixel gets wrong: contrast, by two small convolutions, and the crests of waves."""
+"""What amplitudes in blocks get wrong: how parts of contrast add up, by two small convolutions, and waves' crests."""
 
 import torch
 from torch import Tensor
@@ -8,8 +8,8 @@ from vdp_distill.tiles import in_tiles
 
 __all__ = ["FEATURES", "HIDDEN", "corrected", "peaked"]
 
-FEATURES, HIDDEN = 11, 12
-"""Of the correction: contrast in five parts, texture in four bands, luminance, geometry; and what is between."""
+FEATURES, HIDDEN = 9, 16
+"""Of the correction: contrast in four parts, texture in three bands, luminance, geometry; and what is between."""
 
 LEAST_CONTRAST, LEAST_TEXTURE = 1e-7, 1e-2
 LARGEST_FACTOR = 3.0
@@ -31,9 +31,9 @@ def corrected(
     Parameters
     ----------
     parts
-        Contrast in the finest bands and in all coarser ones together, (N, 5, h, w).
+        Contrast in the finest bands and in all coarse ones together, (N, 4, h, w).
     texture
-        What both images share in the finest bands, in JND, (N, 4, h, w).
+        What both images share in the finest bands, in JND, (N, 3, h, w).
     luminance_cdm2
         That the eye adapts to, (N, 1, h, w).
     octaves
@@ -59,13 +59,15 @@ def corrected(
     return in_tiles(correct, parts, texture, luminance_cdm2, octaves.view(-1, 1, 1, 1), halo=2, learnt=weights)
 
 
-def peaked(contrast: Tensor) -> Tensor:
+def peaked(contrast: Tensor, parts: Tensor) -> Tensor:
     """A map at corners with its highest place raised to a wave's crest, its sum as it was, (N, 1, h, w).
 
     The metric's map follows every wave, and its pooling counts from the highest crest; amplitudes know the mean alone,
-    so that everything would be seen two and a half times too well in ``P_map``.
+    so that everything would be seen two and a half times too well in ``P_map``. What coarse octaves find, the last of
+    ``parts``, has its crests.
     """
     highest = contrast == contrast.amax(dim=(1, 2, 3), keepdim=True)
-    raised = torch.where(highest, CREST * contrast, contrast)
+    fine = parts[:, :-1].sum(dim=1, keepdim=True) / (parts.sum(dim=1, keepdim=True) + TINY)
+    raised = torch.where(highest, (1 + (CREST - 1) * fine) * contrast, contrast)
     before, after = (values.sum(dim=(1, 2, 3), keepdim=True) + TINY for values in (contrast, raised))
     return raised * (before / after)

@@ -10,25 +10,20 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vdp_distill import csf, detection, masking
-from vdp_distill.fourier import unit_frequency
 from vdp_distill.pipeline import Pair
-from vdp_distill.polyphase import correlate, correlate_zero_stuffed
+from vdp_distill.polyphase import correlate
 from vdp_distill.pyramid import band_frequencies, pyramid_height, pyramid_sizes
 from vdp_distill.surrogates.bands import Band, mean_luminance, starting_taps, to_size
+from vdp_distill.surrogates.learnt_pyramid import LearntPyramid
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["CortexConfig", "SmallCortex", "Seen"]
 
 CLASSES = 6
 """Bands with gains of their own: high-pass, the three finest levels, coarser ones, base band."""
-
-REFERENCE_PPD = 45.0
-
-LOW_PASS_SUM = 2.0
-"""Of the taps of the metric's low-pass filters: a constant grows by as much from level to level."""
 
 KINDS = ("cortex", "fast")
 
@@ -67,7 +62,7 @@ class Seen(NamedTuple):
     """Q, (N,)."""
 
 
-class SmallCortex(nn.Module):
+class SmallCortex(LearntPyramid):
     """Two achromatic responses to a map of contrast and the quality correlate.
 
     Examples
@@ -81,13 +76,7 @@ class SmallCortex(nn.Module):
     """
 
     def __init__(self):
-        super().__init__()
-        for name, taps in starting_taps().items():
-            self.register_parameter(name, nn.Parameter(torch.tensor(taps, dtype=torch.get_default_dtype())))
-        self.sensitivity_gain = nn.Parameter(torch.zeros(3, CLASSES))
-        self.masking_gain = nn.Parameter(torch.zeros(3, CLASSES))
-        self.output_gain = nn.Parameter(torch.zeros(CLASSES))
-        self.energy_gain = nn.Parameter(torch.zeros(CLASSES))
+        super().__init__(starting_taps(), CLASSES)
 
     def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs.
@@ -107,7 +96,7 @@ class SmallCortex(nn.Module):
         bands[-1] = self.base(bands[-1], luminance, frequencies[:, -1])
         responses = self.compare(bands, luminance, frequencies, pixels_per_degree)
         quality = self.quality(responses, changed, frequencies, size)
-        return Seen(self.synthesise(responses, size).abs(), quality)
+        return Seen(self.synthesise(responses).abs(), quality)
 
     def analyse(self, achromatic: Pair) -> list[Band]:
         """Bands of every level, the high-pass one before the finest level's own; last, the low-pass rest."""
@@ -117,7 +106,7 @@ class SmallCortex(nn.Module):
         high, low = zip(*(correlate(image, self._pass()).split(1, dim=1) for image in images), strict=True)
         bands = [Band(*high, 0)]
         for level in range(levels):
-            found, low = zip(*(self._filtered(image, level) for image in low), strict=True)
+            found, low = zip(*(self.bands_of(image, level) for image in low), strict=True)
             bands.append(Band(*found, level))
         return [*bands, Band(*low, levels)]
 
@@ -126,45 +115,16 @@ class SmallCortex(nn.Module):
         high, low = getattr(self, f"pass_taps{end}")
         return torch.stack([high, low / low.sum()])[:, None]
 
-    def _filtered(self, image: Tensor, level: int) -> tuple[Tensor, Tensor]:
-        """Bands of a level at every pixel, and what is left to the next."""
-        taps, low_taps = self._taps(level)
-        return correlate(image, taps), correlate(image, low_taps, keep_every=2)
-
-    def _taps(self, level: int, end: str = "") -> tuple[Tensor, Tensor]:
-        """Filters of a level's bands, (O, 1, k, k), and of what is left to the next, (1, 1, k, k).
-
-        What is left keeps a constant's size: a filter that lent it more would do so again at every level of a larger
-        image, which no small one can teach it.
-        """
-        name = "first" if level == 0 else "later"
-        bands, low = (getattr(self, f"{name}_{part}{end}") for part in ("taps", "low_taps"))
-        return bands[:, None], (low * (LOW_PASS_SUM / low.sum()))[None, None]
-
-    def base(self, band: Band, luminance: Pair, frequency_cpd: Tensor) -> Band:
-        """The base band through the metric's own contrast sensitivity."""
-        batch = band.reference.shape[0]
-        both = torch.cat([band.reference + band.difference, band.reference])
-        padding = band.reference.mean(dim=(2, 3), keepdim=True).repeat(2, 1, 1, 1)
-        mean_luminance = torch.cat(luminance).mean(dim=(1, 2, 3))
-        frequency = frequency_cpd if frequency_cpd.shape[0] == 1 else frequency_cpd.repeat(2)
-        canvas = unit_frequency(*both.shape[-2:]).to(both)
-        filtered = csf.baseband(both, padding, mean_luminance, frequency, canvas)
-        difference = filtered[:batch] - filtered[batch:]
-        return Band(difference, filtered[batch:], band.level)
-
     def compare(
         self, bands: list[Band], luminance: Pair, frequencies: Tensor, pixels_per_degree: Tensor
     ) -> list[Tensor]:
         """Masked difference of every band."""
         mutual = [masking.mutual_contrast(band.difference, band.reference) for band in bands]
         log10_luminance = mean_luminance(luminance)
-        tables, octaves = csf.csf_tables(frequencies), (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
-        responses, level = [], 0
+        tables, responses, level = csf.csf_tables(frequencies), [], 0
         for number, band in enumerate(bands):
             kind = kind_of(number, len(bands))
-            constant, slope, bend = self.sensitivity_gain[:, kind]
-            gain = (constant + slope * octaves + bend * octaves**2).exp()
+            gain = self.gain(kind, pixels_per_degree)
             if kind == CLASSES - 1:
                 seen = (gain.expand(band.reference.shape[0], 1, 1, 1),)
             else:
@@ -173,32 +133,6 @@ class SmallCortex(nn.Module):
             maskers = mutual[number], *neighbours(bands, mutual, number)
             responses.append(self.masked(band, maskers, number, kind, *seen))
         return responses
-
-    def masked(
-        self, band: Band, maskers: tuple[Tensor, ...], number: int, kind: int, plane: Tensor, *table: Tensor
-    ) -> Tensor:
-        """Difference of a band in units of its masked threshold, (N, O, h, w).
-
-        Parameters
-        ----------
-        maskers
-            As for :func:`vdp_distill.masking.masked_difference`.
-        number, kind
-            Of the band, whose gain is 2^number; of its own gains.
-        plane
-            log10 of luminance at the band's size, (N, 1, h, w); without a table, sensitivity itself.
-        *table
-            The band's sensitivity, :func:`vdp_distill.csf.csf_tables`.
-        """
-        learnt, output = self.masking_gain[:, kind].exp(), self.output_gain[kind].exp()
-        weights = tuple(gain * weight for gain, weight in zip(learnt, masking.masking_weights(), strict=True))
-
-        def compare(difference, plane, *rest):
-            maskers, table = rest[:3], rest[3:]
-            sensitivity = csf.band_sensitivity(plane, *table) if table else plane
-            return output * masking.masked_difference(difference, sensitivity, maskers, number, weights=weights)
-
-        return in_tiles(compare, band.difference, plane, *maskers, *table, learnt=(output, *weights, *table))
 
     def quality(self, responses: list[Tensor], changed: Tensor, frequencies: Tensor, size: tuple[int, int]) -> Tensor:
         """The quality correlate Q from the energy of every band where light changed."""
@@ -212,13 +146,11 @@ class SmallCortex(nn.Module):
             energies.append(detection.band_energy(rows, pixels) * shared)
         return detection.quality(energies, detection.quality_weights(frequencies))
 
-    def synthesise(self, responses: list[Tensor], size: tuple[int, int]) -> Tensor:
+    def synthesise(self, responses: list[Tensor]) -> Tensor:
         """Map from the bands' responses."""
         high, *levels, low = responses
-        for level, (own, side) in reversed([*enumerate(zip(levels, pyramid_sizes(*size)[1:], strict=False))]):
-            taps, low_taps = self._taps(level, "_back")
-            taps, low = taps.transpose(0, 1), correlate_zero_stuffed(low, low_taps, *side)
-            low = low + correlate(own, taps)
+        for level, own in reversed([*enumerate(levels)]):
+            low = self.image_of(own, low, level)
         return correlate(torch.cat([high, low], dim=1), self._pass("_back").transpose(0, 1))
 
 

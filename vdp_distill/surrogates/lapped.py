@@ -1,61 +1,121 @@
-"""Filters that overlap by half their window, and which of them mask one another: where the block-wise system starts.
+"""Filters that overlap by half their window, and which of them mask one another: where the fine octaves start.
 
-Filters come in pairs, a quarter of a period apart: the root of the sum of their squares is the amplitude of what they
-find, whatever its phase, so that it may be looked at in few places. The finest need more of them than a window has.
+The high-pass residual is looked at in every pixel. Filters of the octaves come in pairs, a quarter of a period apart:
+the root of the sum of their squares is the amplitude of what they find, whatever its phase, so that it may be looked at
+in fewer places: the first octave at every second pixel, the second, whose windows are twice as wide, at every fourth.
 
 Source of the overlap: H. S. Malvar, Signal Processing with Lapped Transforms, 1992; of amplitudes from pairs: E. H.
-Adelson and J. R. Bergen, Spatiotemporal energy models for the perception of motion, 1985. The windows hold Gabor
-filters about the frequencies of the metric's bands; what masks what is the metric's (Mantiuk et al. 2011, section 5.2).
+Adelson and J. R. Bergen, Spatiotemporal energy models for the perception of motion, 1985. What the filters find is
+fitted to what the metric's do (:mod:`vdp_distill.surrogates.waves`); what masks what is the metric's (Mantiuk et al.
+2011, section 5.2).
 """
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK
+from vdp_distill.surrogates.waves import fitted, magnitudes
 
-__all__ = ["BAND_FREQUENCIES", "FREQUENCIES", "PLACES", "starting"]
+__all__ = ["BAND_FREQUENCIES", "FINE_OCTAVES", "PIXELS", "SwiftConfig", "Start", "starting"]
+
+FINE_OCTAVES = 2
 
 SIDE = 2 * BLOCK
-"""Of every filter."""
+"""Of the windows of the residual and of the first octave."""
 
-FREQUENCIES = (0.45, 0.3, 0.16, 0.085)
-"""Where the groups of filters start, in cycles a sample of their level: the metric's high-pass residual, which only the
-first level has, and three octaves of its pyramid."""
+BAND_FREQUENCIES = (0.5, 0.25, 0.125)
+"""Cycles a pixel at which the metric reads the sensitivity of the residual and of these octaves."""
 
-BAND_FREQUENCIES = (0.5, 0.25, 0.125, 0.0625)
-"""At which the metric reads the sensitivity of these bands."""
+PLACES = tuple(
+    tuple((row, column) for row in offsets for column in offsets) for offsets in ((-1.5, -0.5, 0.5, 1.5), (-1, 1), (0,))
+)
+"""Where in their window the filters of a group stand, in pixels from its middle."""
 
-MIDDLE, CORNERS = ((0.0, 0.0),), ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
+PIXELS = len(PLACES[0])
+"""Filters of the residual, one a pixel of a block."""
 
-PLACES = (CORNERS, CORNERS, MIDDLE, MIDDLE)
-"""Where in their window the pairs of a group stand: those of the finest two at every second sample."""
+WAVE_SHARE = 0.397
+"""Mean of a wave's magnitude to the power of 3.5, of its amplitude's: gamma(2.25) / (sqrt(pi) gamma(2.75))."""
 
 UNRELATED = -6.0
 """Natural logarithm of a masking weight between filters that the metric does not join."""
 
 
-def starting(orientations: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gabor filters in both phases, (2, pairs, SIDE, SIDE), and log weights of what masks what, (pairs, pairs)."""
-    angles = np.pi * np.arange(orientations) / orientations
-    pairs = [(number, angle, place) for number, places in enumerate(PLACES) for angle in angles for place in places]
-    phases = (0.0, np.pi / 2)
-    taps = [[_gabor(FREQUENCIES[number], angle, phase, place) for number, angle, place in pairs] for phase in phases]
-    group, angle = (np.array(values) for values in list(zip(*pairs, strict=True))[:2])
-    fitted, scale = DEFAULT_PARAMETERS, np.log(10) / DEFAULT_PARAMETERS.mask_q
-    same_group, same_angle = group[:, None] == group, angle[:, None] == angle
+@dataclass(frozen=True)
+class SwiftConfig:
+    """Shape of a block-wise visual system.
+
+    Parameters
+    ----------
+    kind
+        ``"swift"``.
+    orientations
+        Of the pairs of filters of each fine octave.
+    """
+
+    kind: str = "swift"
+    orientations: int = 4
+
+    def __post_init__(self):
+        if self.orientations < 2:
+            raise ValueError(f"network: orientations must be at least 2, got {self.orientations}")
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Channels of the residual, of the first octave and of the second."""
+        residual, *octaves = map(len, PLACES)
+        return residual, *(self.orientations * places for places in octaves)
+
+
+class Start(NamedTuple):
+    """Where the fine octaves start."""
+
+    pixel_taps: np.ndarray
+    """Of the residual, (PIXELS, SIDE, SIDE)."""
+
+    taps: np.ndarray
+    """Of the first octave in both phases, (2, pairs, SIDE, SIDE)."""
+
+    wide_taps: np.ndarray
+    """Of the second, (2, pairs, 2 SIDE, 2 SIDE)."""
+
+    masking: np.ndarray
+    """Natural logarithms of what masks what, (channels, channels)."""
+
+    output: np.ndarray
+    """Natural logarithm of what each adds to a block's corner, (channels,)."""
+
+
+@lru_cache(maxsize=4)
+def starting(orientations: int) -> Start:
+    """Fitted filters, the metric's masking weights, and the mean over places and phases."""
+    residual, first, second = magnitudes(orientations)
+    pixels = np.array([fitted(residual[0], SIDE, place, 0.0)[0] for place in PLACES[0]])
+    taps, wide = (
+        np.array(
+            [fitted(goal, side, place, np.pi * k / orientations) for k, goal in enumerate(goals) for place in places]
+        )
+        for goals, side, places in ((first, SIDE, PLACES[1]), (second, 2 * SIDE, PLACES[2]))
+    )
+    counts = np.repeat([len(places) for places in PLACES], SwiftConfig(orientations=orientations).groups)
+    shares = np.where(np.arange(len(counts)) < PIXELS, 1.0, WAVE_SHARE) / counts
+    return Start(pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1), _masking(orientations), np.log(shares))
+
+
+def _masking(orientations: int) -> np.ndarray:
+    """Those of one band and orientation share its weight; the residual has none."""
+    channels = [(0, -1, len(PLACES[0]))] * PIXELS
+    channels += [(n, k, len(PLACES[n])) for n in (1, 2) for k in range(orientations) for _ in PLACES[n]]
+    group, angle, places = np.array(channels).T
+    metric, scale = DEFAULT_PARAMETERS, np.log(10) / DEFAULT_PARAMETERS.mask_q
+    same_group = group[:, None] == group
+    same_angle = (angle[:, None] == angle) | (angle[:, None] < 0) | (angle < 0)
     logs = np.full((len(group),) * 2, UNRELATED)
-    logs[same_group & ~same_angle] = fitted.log10_mask_cross_orientation * scale
-    logs[(abs(group[:, None] - group) == 1) & same_angle] = fitted.log10_mask_neighbour_band * scale
-    logs[same_group & same_angle] = fitted.log10_mask_self * scale
-    return np.array(taps), logs - np.log([len(places) for places in PLACES])[group]  # those of an orientation share
-
-
-def _gabor(frequency: float, angle: float, phase: float, place: tuple[float, float]) -> np.ndarray:
-    """Answers a grating of amplitude 1 in its own phase with 1."""
-    axis = np.arange(SIDE) - (SIDE - 1) / 2
-    y, x = np.meshgrid(axis - place[0], axis - place[1], indexing="ij")
-    window = np.exp(-(x**2 + y**2) * (1.6 * frequency) ** 2)
-    carrier = np.cos(2 * np.pi * frequency * (x * np.cos(angle) + y * np.sin(angle)) - phase)
-    taps = window * carrier
-    taps -= taps.mean()
-    return taps / (taps * carrier).sum()
+    logs[same_group & ~same_angle] = metric.log10_mask_cross_orientation * scale
+    logs[(abs(group[:, None] - group) == 1) & same_angle] = metric.log10_mask_neighbour_band * scale
+    logs[same_group & same_angle] = metric.log10_mask_self * scale
+    return logs - np.log(places)

@@ -1,37 +1,42 @@
-"""What one image is to the block-wise eye, whatever it is compared with: response at every level, light.
+"""What one image is to the block-wise eye, whatever it is compared with: response in blocks and about them, light.
 
-Light becomes one plane of receptor response, kept in blocks of 4 x 4 pixels that filters will look at. The next level
-is the response at every eighth pixel, and so on to the pyramid's end. Source: as for
-:mod:`vdp_distill.surrogates.swift`.
+Light becomes one plane of receptor response, kept in blocks of 4 x 4 pixels that filters will look at, and a picture of
+a quarter of the size for the coarser octaves. Source: as for :mod:`vdp_distill.surrogates.swift`.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import in_cells, in_response, of_four, on_retina, whole_blocks
-from vdp_distill.surrogates.channels import levels_of
+from vdp_distill.surrogates.blocks import in_response, on_retina, whole_blocks
 from vdp_distill.surrogates.curves import StraightCurve
-from vdp_distill.surrogates.means import shrunk
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["STEP", "Sight", "kernel_of", "look_at", "lowered", "ringed"]
+__all__ = ["LOW_PASS", "RING", "Sight", "filtered", "look_at", "lowered", "ringed"]
 
-STEP = 2 * BLOCK
-"""From a level to the next: three octaves."""
+RING = 2
+"""Cells about an image that the widest windows see."""
+
+LEAST_BLOCKS = 7
+"""Of a side: the coarser octaves' filters reach over six. A smaller image is grown for them."""
+
+LOW_PASS = np.convolve(np.convolve(np.ones(BLOCK), np.ones(BLOCK)), [1, 2, 2, 1])
+"""Taps along an axis of what makes the smaller picture: means of four pixels twice over, for a quarter of a cycle a
+pixel would come out as a constant, and the eye would be far more sensitive to that than to the grating."""
 
 
 class Sight(NamedTuple):
     """What an image is to the eye by itself."""
 
     size: tuple[int, int]
-    levels: list[Tensor]
-    """Response of every level in cells, with a ring of the outermost repeated, (N, BLOCK^2, h + 2, w + 2)."""
+    cells: Tensor
+    """Response in cells, with rings of the outermost repeated, (N, BLOCK^2, h + 2 RING, w + 2 RING)."""
 
     blocks: Tensor
     """Luminance of every block, (N, 1, h, w)."""
@@ -40,7 +45,7 @@ class Sight(NamedTuple):
     """The same of two by two blocks."""
 
     response: Tensor
-    """Response of two by two blocks and their surroundings."""
+    """Response of every block and its surroundings, (N, 1, h, w)."""
 
 
 def look_at(
@@ -67,32 +72,46 @@ def look_at(
     light = on_retina(plane, size, surround, pixels_per_degree)
     curve = StraightCurve(grey.Curve(shares, image), image.dtype)
     cells = in_response(plane, light.rest, surround, pixels_per_degree, curve)
-    levels = [ringed(cells)]
-    response = coarsest = lowered(levels[0])
-    for _ in range(1, levels_of(size)):
-        levels.append(ringed(in_cells(coarsest)))
-        coarsest = lowered(levels[-1])
-    return Sight(size, levels, light.blocks, light.coarse, response)
+    cells, blocks = ringed(_large_enough(cells)), _large_enough(light.blocks)
+    return Sight(size, cells, blocks, light.coarse, lowered(cells))
+
+
+def _large_enough(blocks: Tensor) -> Tensor:
+    """Blocks, at their far edges repeated up to LEAST_BLOCKS."""
+    rows, columns = (max(0, LEAST_BLOCKS - length) for length in blocks.shape[-2:])
+    return F.pad(blocks, (0, columns, 0, rows), mode="replicate") if rows or columns else blocks
 
 
 def ringed(cells: Tensor) -> Tensor:
-    """Cells with a ring of the outermost repeated, channels last in memory."""
-    return F.pad(cells, (1, 1, 1, 1), mode="replicate").contiguous(memory_format=torch.channels_last)
+    """Cells with rings of the outermost repeated, channels last in memory."""
+    return F.pad(cells, (RING,) * 4, mode="replicate").contiguous(memory_format=torch.channels_last)
 
 
-def kernel_of(taps: Tensor) -> Tensor:
-    """Filters (filters, 8, 8) as weights of a convolution of cells: it gives what they find where four cells meet."""
-    kernel = taps.view(-1, 2, BLOCK, 2, BLOCK).permute(0, 2, 4, 1, 3).reshape(-1, BLOCK**2, 2, 2)
-    return kernel.contiguous(memory_format=torch.channels_last)
+def filtered(cells: Tensor, taps: Tensor) -> Tensor:
+    """What filters find in ringed cells: where cells meet or, for an odd number of cells, in their middles.
+
+    Parameters
+    ----------
+    cells
+        (N, BLOCK^2, h + 2 RING, w + 2 RING).
+    taps
+        (filters, k, k), k a multiple of BLOCK.
+
+    Returns
+    -------
+    Tensor
+        (N, filters, h + 1, w + 1), or (N, filters, h, w) for an odd k / BLOCK.
+    """
+    side = taps.shape[-1] // BLOCK
+    spare = RING - side // 2
+    kernel = taps.view(-1, side, BLOCK, side, BLOCK).permute(0, 2, 4, 1, 3).reshape(-1, BLOCK**2, side, side)
+    if spare:
+        cells = cells[:, :, spare:-spare, spare:-spare]
+    return F.conv2d(cells, kernel.contiguous(memory_format=torch.channels_last))
 
 
 def lowered(cells: Tensor) -> Tensor:
-    """The picture that the next level sees, of ringed cells: a level at every eighth of its pixels.
-
-    Two means over eight pixels, one after the other: one alone would leave a tenth of a fine grating, and coarse as it
-    then looks, the eye would be far more sensitive to that than to the grating.
-    """
-    ramp = torch.arange(1, STEP, 2, dtype=cells.dtype, device=cells.device)
-    ramp = torch.cat([ramp, ramp.flip(0)])
-    corners = F.conv2d(cells, kernel_of((ramp[:, None] * ramp / ramp.sum() ** 2)[None]))
-    return shrunk(of_four(corners), 2)
+    """The picture that coarser octaves see, of ringed cells: LOW_PASS about the middle of every block."""
+    ramp = cells.new_tensor(LOW_PASS / LOW_PASS.sum())
+    spare = (3 * BLOCK - len(ramp)) // 2
+    return filtered(cells, F.pad(ramp[:, None] * ramp, (spare,) * 4)[None])

@@ -1,0 +1,118 @@
+"""What a wave of every frequency is worth to the metric, and small filters fitted to that.
+
+A band of the metric's pyramid answers a wave by the magnitude of its filter's transfer. Masking raises the answer to
+the power of 3.5, and the filters of the way back weigh the result once more as it joins the map: together, the wave is
+worth the band's magnitude times the 3.5th root of that of the way back. Filters with fewer taps, at fewer places, are
+fitted to that by least squares. Sources: Simoncelli and Freeman 1995; Mantiuk et al. 2011, section 5.
+"""
+
+import numpy as np
+
+from vdp_distill import sp3_filters
+from vdp_distill.parameters import DEFAULT_PARAMETERS
+
+__all__ = ["as_if_sharp", "fitted", "magnitudes"]
+
+NODES = 48
+"""Frequencies along an axis at which filters are fitted."""
+
+AXIS = (np.arange(NODES) + 0.5) / NODES - 0.5
+"""Cycles a sample."""
+
+RADIUS, ANGLE = np.hypot(AXIS, AXIS[:, None]), np.arctan2(AXIS[:, None], AXIS)
+
+LEAST_RADIUS = 0.03
+"""Cycles a sample: a deviation counts by 1 / (frequency + this), as photographs have contrast."""
+
+RIDGE = 0.02
+"""What taps cost by themselves; deviations cost 1 a frequency."""
+
+
+def transfer(taps: np.ndarray, spacing: float = 1.0, along: float = 1.0) -> np.ndarray:
+    """Transfer of filters (..., k, k) about their middle, taps so many samples apart, at AXIS times ``along``."""
+    place = (np.arange(taps.shape[-1]) - (taps.shape[-1] - 1) / 2) * spacing * along
+    wave = np.exp(-2j * np.pi * AXIS[:, None] * place)
+    return np.einsum("yr,...rc,xc->...yx", wave, taps, wave)
+
+
+def magnitudes(orientations: int) -> list[np.ndarray]:
+    """Worth of every wave to the high-pass residual, (1, F, F), and to two octaves, (orientations, F, F) each.
+
+    Examples
+    --------
+    >>> [worth.shape for worth in magnitudes(4)]
+    [(1, 48, 48), (4, 48, 48), (4, 48, 48)]
+    """
+    root = 1 / DEFAULT_PARAMETERS.mask_p
+    high, low = (abs(transfer(taps)) for taps in (sp3_filters.HIGH_PASS, sp3_filters.LOW_PASS))
+    left = low * abs(transfer(sp3_filters.LOW_PASS_DECIMATING))
+    found = [high[None] ** (1 + root)]
+    angles = np.pi * np.arange(orientations) / orientations
+    axes = np.pi * np.arange(len(sp3_filters.ORIENTED)) / len(sp3_filters.ORIENTED)
+    along = np.sqrt((np.cos(axes) ** 6).sum())  # all orientations of the metric over the one that a wave lies on
+    for octave, before in enumerate((low, left)):
+        radial = np.sqrt((abs(transfer(sp3_filters.ORIENTED, spacing=2**octave)) ** 2).sum(axis=0)) / along
+        # Masking takes the gain off, 2 an octave, and puts it on again; zeros between samples leave a quarter.
+        gain = 2.0 ** (octave + 1)
+        there, back = before * radial / gain, before / 4**octave * radial * gain
+        oriented = [abs(np.cos(ANGLE - angle)) ** (3 * (1 + root)) for angle in angles]
+        found.append(there * back**root * np.array(oriented))
+    return found
+
+
+def fitted(goal: np.ndarray, side: int, place: tuple[float, float], direction: float) -> np.ndarray:
+    """Two filters that answer a wave about a place by a goal, (2, side, side): a quarter of a period apart.
+
+    Parameters
+    ----------
+    goal
+        Magnitude at every frequency, (F, F).
+    side
+        Of their window.
+    place
+        Of their middle, in samples from the window's.
+    direction
+        In radians; waves one way of it are ahead in the second filter, the others behind.
+    """
+    places = np.arange(side) - (side - 1) / 2
+    rows, columns = (np.exp(-2j * np.pi * AXIS[:, None] * (places - middle)) for middle in place)
+    ahead = -1j * np.sign(np.cos(ANGLE - direction))
+    weight = 1 / np.sqrt(RADIUS + LEAST_RADIUS)
+    return _solved(rows, columns, weight, np.stack([goal.astype(complex), ahead * goal]) * weight)
+
+
+def as_if_sharp(low_pass: np.ndarray, step: int, side_low: int) -> tuple[np.ndarray, np.ndarray]:
+    """The metric's filters of the third octave, for a picture that another filter has made of the image.
+
+    Parameters
+    ----------
+    low_pass
+        Its taps along an axis; what it leaves out of the third octave is put back.
+    step
+        Of its samples, in pixels.
+    side_low
+        Of the second result.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Filters of the bands, (4, 9, 9), and of what is left to the next octave, (side_low, side_low).
+    """
+    own = transfer(np.outer(low_pass, low_pass) / low_pass.sum() ** 2, along=1 / step).real
+    decimated = [abs(transfer(sp3_filters.LOW_PASS_DECIMATING, along=octave / step)) / 2 for octave in (1, 2)]
+    metric = abs(transfer(sp3_filters.LOW_PASS, along=1 / step)) * decimated[0] * decimated[1]
+    found = []
+    for taps, side in ((sp3_filters.ORIENTED, 9), (sp3_filters.LOW_PASS_DECIMATING[None], side_low)):
+        wave = np.exp(-2j * np.pi * AXIS[:, None] * (np.arange(side) - side // 2))
+        found.append(_solved(wave, wave, own, transfer(taps) * metric))
+    return found[0], found[1][0]
+
+
+def _solved(rows: np.ndarray, columns: np.ndarray, weight: np.ndarray, goals: np.ndarray) -> np.ndarray:
+    """Real taps (G, k, k) whose weighted transfer is nearest to each goal (G, F, F)."""
+    taps = rows.shape[1] ** 2
+    design = (np.einsum("yr,xc->yxrc", rows, columns) * weight[..., None, None]).reshape(-1, taps)
+    goals = goals.reshape(len(goals), -1).T
+    matrix = np.concatenate([design.real, design.imag, RIDGE * np.eye(taps)])
+    values = np.concatenate([goals.real, goals.imag, np.zeros((taps, goals.shape[1]))])
+    return np.linalg.lstsq(matrix, values, rcond=None)[0].T.reshape(-1, *(rows.shape[1],) * 2)
