@@ -110,9 +110,10 @@ def as_if_sharp(low_pass: np.ndarray, step: int, side_low: int) -> tuple[np.ndar
 
 def _solved(rows: np.ndarray, columns: np.ndarray, weight: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """Real taps (G, k, k) whose weighted transfer is nearest to each goal (G, F, F)."""
-    taps = rows.shape[1] ** 2
-    design = (np.einsum("yr,xc->yxrc", rows, columns) * weight[..., None, None]).reshape(-1, taps)
+    side = rows.shape[1]
+    design = (np.einsum("yr,xc->yxrc", rows, columns) * weight[..., None, None]).reshape(-1, side**2)
+    design = np.concatenate([design.real, design.imag])
     goals = goals.reshape(len(goals), -1).T
-    matrix = np.concatenate([design.real, design.imag, RIDGE * np.eye(taps)])
-    values = np.concatenate([goals.real, goals.imag, np.zeros((taps, goals.shape[1]))])
-    return np.linalg.lstsq(matrix, values, rcond=None)[0].T.reshape(-1, *(rows.shape[1],) * 2)
+    values = np.concatenate([goals.real, goals.imag])
+    normal = design.T @ design + RIDGE**2 * np.eye(side**2)  # the ridge keeps it well conditioned, and this is quick
+    return np.linalg.solve(normal, design.T @ values).T.reshape(-1, side, side)
