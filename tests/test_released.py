@@ -36,7 +36,8 @@ BOUNDS = {
     "vdp-chain-v1": Bounds(0.05, 0.02, 0.02, 1.0, 0.95, 0.1),
     "vdp-cortex-v1": Bounds(0.10, 0.03, 0.02, 1.0, 0.95, 0.1),
     "vdp-fast-v1": Bounds(0.20, 0.06, 0.02, 1.0, 0.90, 0.1),
-    # In least time: a little over what benchmarks/results/surrogates.csv states, thresholds on a smaller field than there.
+    # In least time: a little over what benchmarks/results/surrogates.csv states; here thresholds are those of a smaller
+    # field.
     "vdp-swift-v1": Bounds(0.20, 0.06, 0.06, 4.0, 0.75, 0.2),
 }
 """What a model is released for: the first three have met these on 1,536 pairs."""
