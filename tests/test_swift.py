@@ -62,6 +62,19 @@ def test_the_highest_place_is_raised_by_its_fine_share_and_the_sum_stays(generat
     assert torch.allclose(raised[2], contrast[2])
 
 
+@pytest.mark.filterwarnings("ignore:small was trained on side_pixels 32")
+@pytest.mark.parametrize("size", [(17, 17), (17, 33), (27, 28), (32, 19)])
+def test_the_smallest_images_are_looked_at_too(size):
+    """The coarse octaves' filters reach farther than these have blocks; what is added for them is no difference."""
+    test, reference = images(*size)
+    test.requires_grad_()
+    seen = swift(encoding="sRGB-display")(test, reference)
+    assert seen.C_map.shape == (1, 1, *size) and float(seen.C_max.detach()) > 0
+    (gradient,) = torch.autograd.grad(seen.C_max.log1p().sum(), test)
+    assert bool(gradient.isfinite().all()) and float(gradient.abs().max()) > 0
+    assert float(swift(encoding="sRGB-display")(reference, reference).C_max) == 0
+
+
 def test_large_images_are_looked_at_to_the_pyramids_end():
     test, reference = images(300, 320)
     seen = swift(encoding="sRGB-display")(test, reference)
