@@ -26,7 +26,6 @@ __all__ = [
     "at_corners",
     "at_pixels",
     "from_rows",
-    "grown",
     "in_cells",
     "in_response",
     "in_rows",
@@ -206,9 +205,3 @@ def at_pixels(corners: Tensor, height: int, width: int) -> Tensor:
     half = BLOCK // 2
     wide = bilinear(corners, BLOCK)
     return wide[..., half : half + height, half : half + width]
-
-
-def grown(corners: Tensor, step: int, height: int, width: int) -> Tensor:
-    """A value a corner to so many corners of finer blocks between two of them, bilinear, and cut to a size."""
-    whole = [step * (length - 1) + 1 for length in corners.shape[-2:]]
-    return F.interpolate(corners, size=whole, mode="bilinear", align_corners=True)[..., :height, :width]

@@ -14,11 +14,10 @@ from vdp_distill.fourier import unit_frequency
 from vdp_distill.pipeline import Pair
 from vdp_distill.polyphase import correlate, correlate_zero_stuffed
 from vdp_distill.surrogates.bands import Band
+from vdp_distill.surrogates.channels import log2_ppd
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["LOW_PASS_SUM", "LearntPyramid"]
-
-REFERENCE_PPD = 45.0
 
 LOW_PASS_SUM = 2.0
 """Of the taps of the metric's low-pass filters: a constant grows by as much from level to level."""
@@ -80,7 +79,7 @@ class LearntPyramid(nn.Module):
 
     def gain(self, kind: int, pixels_per_degree: Tensor) -> Tensor:
         """On sensitivity, (N, 1, 1, 1)."""
-        octaves = (pixels_per_degree / REFERENCE_PPD).log2().view(-1, 1, 1, 1)
+        octaves = log2_ppd(pixels_per_degree).view(-1, 1, 1, 1)
         constant, slope, bend = self.sensitivity_gain[:, kind]
         return (constant + slope * octaves + bend * octaves**2).exp()
 
