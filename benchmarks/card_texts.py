@@ -35,7 +35,8 @@ WEAKNESS = {
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark. Patches and gratings beside strong contrast, at fewer than 30 "
     "pixels per degree, are now and then seen several times too little, for masking is known by blocks. The smallest "
-    "bright spots are seen two to three times too well. P_map follows blocks, not waves: its peak is often elsewhere.",
+    "bright spots are seen two to three times too well. P_map follows blocks, not waves: its peak is often elsewhere, "
+    "and in pictures of it a difference covers more than in the metric's.",
 }
 
 UNSEEN = "Motion blur and demosaicing were not in its training."
