@@ -53,7 +53,9 @@ THEN = {
     "swift": "That training saw 128,000 pairs. Then `vdp-distill train vdp-swift-large` went on with it on 8,192 "
     "samples of the recipe `zoo-256`, made with `--gradient` (manifest SHA-256 "
     "`1bd443a552e52ca59e15a78ac29f7795a9c1ba2341f298a2b3b4dd90c84984e5`), of which it saw 8,000; its recipe and log "
-    "are those in this folder.",
+    "are those in this folder. Last, `vdp-distill train vdp-swift-quality` fitted the gains of Q alone, by 19,200 "
+    "looks at 6,144 samples of `zoo-v2` without gradients (manifest SHA-256 "
+    "`02bd3fd72e8fa76a88819d5b8dcaf7ab60c839b9295991276cc3657df5d0ef40`).",
 }
 """How a training went on after its recipe."""
 

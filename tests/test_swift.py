@@ -11,7 +11,7 @@ from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
 from vdp_distill.surrogates.blocks import at_pixels, in_cells
 from vdp_distill.surrogates.correction import CREST, peaked
-from vdp_distill.surrogates.curves import StraightCurve, light_polynomial, polynomial_light
+from vdp_distill.surrogates.curves import StraightCurve, continued_light, light_polynomial, polynomial_light
 from vdp_distill.surrogates.grey import Curve, receptor_shares
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 
@@ -150,6 +150,20 @@ def test_codes_outside_continue_as_the_display_does():
     assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
     clipped = swift(display=OFFICE)(test.clamp(0, 1), reference)
     assert abs(float((clipped.C_max / by_light.C_max).log10())) > 0.1
+
+
+@pytest.mark.parametrize("curve", ["sRGB", "gamma-2.2"])
+def test_tails_are_the_displays(curve):
+    display = Display("a display", curve, max_luminance=300, min_luminance=0.3)
+    code = torch.tensor([-0.2, 0.0, 1.0, 1.3], dtype=torch.float64, requires_grad=True)
+    light = continued_light(code, light_polynomial(display), display)
+    (slope,) = torch.autograd.grad(light.sum(), code)
+    outside = code.detach().view(1, 1, 1, -1).expand(1, 3, 1, -1)
+    expected = display.relative_light(outside)[0, 0, 0] * (300 - 0.3) + 0.3
+    # What the polynomial is off at its own ends, of light and a little black.
+    assert torch.allclose(light.detach(), expected, rtol=0.02, atol=0.002 * 300)
+    below, above = display.tail_slopes_cdm2
+    assert torch.allclose(slope, torch.tensor([below, below, above, above], dtype=torch.float64))
 
 
 def test_tiles_change_nothing(monkeypatch):

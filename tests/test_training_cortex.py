@@ -107,11 +107,14 @@ def test_a_training_starts_from_a_released_model(exact, tmp_path):
 def test_only_the_named_parameters_are_learnt(exact, tmp_path):
     sets = {"train": Samples(exact[0]), "val": Samples(exact[0])}
     released = read_recipe(zoo.model_folder("vdp-swift-v1") / "recipe.toml")
-    training = Training(images_per_batch=4, steps=2, start="vdp-swift-v1", only="fine.output")
+    training = Training(images_per_batch=4, steps=2, start="vdp-swift-v1", only="fine.output quality")
     distill.train(Recipe(released.network, training), sets, tmp_path / "run", progress=False)
     found, first = (zoo.load_network(model).state_dict() for model in (tmp_path / "run", "vdp-swift-v1"))
-    assert [name for name in first if not torch.equal(found[name], first[name])] == ["fine.output_gain"]
-    nothing = Training(images_per_batch=4, steps=2, only="output_gains")
+    assert [name for name in first if not torch.equal(found[name], first[name])] == [
+        "quality_gain",
+        "fine.output_gain",
+    ]
+    nothing = Training(images_per_batch=4, steps=2, only="fine output_gains")
     with pytest.raises(
         ValueError, match="only='output_gains' is the beginning of no parameter; did you mean '.*output_gain'"
     ):

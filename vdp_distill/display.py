@@ -160,6 +160,11 @@ class Display:
     def _tails(self) -> tuple[float, float]:
         return transfer_curves.tail_slopes(self.curve)
 
+    @property
+    def tail_slopes_cdm2(self) -> tuple[float, float]:
+        """Light for a code value, below 0 and above 1, of curves relative to white: what ``extend`` goes on with."""
+        return tuple((self.max_luminance - self.black_cdm2) * slope for slope in self._tails)
+
     def geometry_pixels_per_degree(self) -> float | None:
         """Pixels per degree that the geometry gives; None if it says nothing."""
         if self.pixels_per_degree is not None:

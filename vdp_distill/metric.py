@@ -98,14 +98,16 @@ class HDRVDP2(nn.Module):
             settings=record(settings, test, "torch"),
         )
 
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Pair, pipeline.Cortex]:
-        """Retinas of both images, and the cortex of the pair."""
+    def respond(
+        self, test: Tensor, reference: Tensor, settings: Settings, wants_quality: bool = True
+    ) -> tuple[Pair, pipeline.Cortex]:
+        """Retinas of both images, and the cortex of the pair; without the quality correlate where it is not wanted."""
         lights = Pair(to_light(test, settings, "test"), to_light(reference, settings, "reference"))
         retinas = self.retina(lights, settings)
         cortex = pipeline.cortex(
             Pair(*(image.achromatic for image in retinas)),
             Pair(*(image.adapting_luminance for image in retinas)),
-            detection.changed_light(*lights, self.fitted),
+            detection.changed_light(*lights, self.fitted) if wants_quality else None,
             pixels_per_degree_of(settings, test.shape[0], test),
             self.prepare(*test.shape[-2:], test),
             settings.masking,

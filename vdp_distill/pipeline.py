@@ -151,13 +151,14 @@ class Cortex(NamedTuple):
     baseband: Pair
     masked_difference: list[Tensor]
     contrast_map: Tensor
-    quality: Tensor
+    quality: Tensor | None
+    """None where nobody asked for it."""
 
 
 def cortex(
     achromatic: Pair,
     adapting_luminance: Pair,
-    changed: Tensor,
+    changed: Tensor | None,
     pixels_per_degree: Tensor,
     geometry: Geometry | Bands,
     use_masking: bool = True,
@@ -171,7 +172,7 @@ def cortex(
     achromatic, adapting_luminance
         Of both images, (N, 1, H, W) each.
     changed
-        :func:`vdp_distill.detection.changed_light`, (N, 1, H, W).
+        :func:`vdp_distill.detection.changed_light`, (N, 1, H, W); None where the quality correlate is not asked for.
     pixels_per_degree
         (1,) or (N,).
     geometry
@@ -194,7 +195,9 @@ def cortex(
         difference, reference, adapting_luminance, changed, frequencies, use_masking, parameters
     )
     contrast = steerable.reconstruct_pyramid(responses).abs()
-    quality = detection.quality(energies, detection.quality_weights(frequencies, parameters), parameters)
+    quality = None
+    if changed is not None:
+        quality = detection.quality(energies, detection.quality_weights(frequencies, parameters), parameters)
     return Cortex(pyramid, base, responses, contrast, quality)
 
 
@@ -212,30 +215,33 @@ def _masked_differences(
     difference: list[Tensor],
     reference: list[Tensor],
     adapting_luminance: Pair,
-    changed: Tensor,
+    changed: Tensor | None,
     frequencies: Tensor,
     use_masking: bool,
     parameters: Parameters,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Of every band: the masked difference B, and the root energy of changed pixels for the quality correlate."""
+    """Of every band: the masked difference B, and the root energy of changed pixels if they are given."""
     luminance = ((adapting_luminance.test + adapting_luminance.reference) / 2).clamp(1e-5, 1e5).log10()
-    maps = torch.cat([luminance, changed], dim=1)
+    maps = luminance if changed is None else torch.cat([luminance, changed], dim=1)
     mutual = [*map(masking.mutual_contrast, difference, reference)] if use_masking else None
     tables = csf.csf_tables(frequencies, parameters)
     responses, energies = [], []
     for band, lost in enumerate(difference):
-        log10_luminance, mask = resize(maps, *lost.shape[-2:]).split(1, dim=1)
-        is_base = band + 1 == len(difference)
+        log10_luminance, *masks = resize(maps, *lost.shape[-2:]).split(1, dim=1)
+        maskers = (mutual[band], *masking.neighbours(mutual, band)) if use_masking else ()
+        is_base, first_mask = band + 1 == len(difference), len(maskers)
 
-        def compare(lost, log10_luminance, mask, tables, *maskers, band=band, is_base=is_base):
+        def compare(lost, log10_luminance, tables, *others, band=band, is_base=is_base, first_mask=first_mask):
+            maskers, masks = others[:first_mask], others[first_mask:]
             sensitivity = 1.0 if is_base else csf.band_sensitivity(log10_luminance, tables, parameters)
             masked = masking.masked_difference(lost, sensitivity, maskers, band, parameters)
-            return detection.psychometric(masked, band, parameters), detection.row_energy(masked, mask)
+            response = detection.psychometric(masked, band, parameters)
+            return (response, *(detection.row_energy(masked, mask) for mask in masks)) if masks else response
 
-        maskers = (mutual[band], *masking.neighbours(mutual, band)) if use_masking else ()
-        response, rows = in_tiles(compare, lost, log10_luminance, mask, tables[band], *maskers)
+        found = in_tiles(compare, lost, log10_luminance, tables[band], *maskers, *masks)
+        response, *rows = found if masks else (found,)
         responses.append(response)
-        energies.append(detection.band_energy(rows, mask[0].numel()))
+        energies += [detection.band_energy(part, log10_luminance[0].numel()) for part in rows]
     return responses, energies
 
 

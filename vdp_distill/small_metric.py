@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from vdp_distill import checks, pipeline
-from vdp_distill.clamping import clamped
-from vdp_distill.display import Display
+from vdp_distill.display import keep_positive
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.result import Result, as_arrays
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
+from vdp_distill.surrogates.curves import continued_light, light_polynomial, polynomial_light
 from vdp_distill.surrogates.planes import Planes, light_planes
 from vdp_distill.surrogates.sight import Sight
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
@@ -64,7 +63,9 @@ class SmallVDP(SurrogateVDP):
         dtype = next(self.network.parameters()).dtype
         return super()._predict(test.to(dtype), reference.to(dtype), settings)
 
-    def respond(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[None, pipeline.Cortex]:
+    def respond(
+        self, test: Tensor, reference: Tensor, settings: Settings, wants_quality: bool = True
+    ) -> tuple[None, pipeline.Cortex]:
         """What the small cortex sees of a pair; no retina is kept."""
         for name, image in zip(Pair._fields, (test, reference), strict=True):
             check_image(image, settings, name)  # whole: tiles and samples of them mislead
@@ -73,7 +74,7 @@ class SmallVDP(SurrogateVDP):
         self._check_viewing(settings, pixels_per_degree, test.shape[-2:])
         for plane in planes.plane:
             self.check_domain(settings, luminance_cdm2=plane)
-        seen = self.network.see(planes, shares, surround, pixels_per_degree)
+        seen = self.network.see(planes, shares, surround, pixels_per_degree, wants_quality)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
@@ -203,13 +204,15 @@ class SwiftVDP(SmallVDP):
             return super()._predict(test, reference, settings)
         return HDRVDP2._predict(self, test.to(next(self.network.parameters()).dtype), reference, settings)
 
-    def respond(self, test: Tensor, reference: Tensor | Remembered, settings: Settings) -> tuple[None, pipeline.Cortex]:
+    def respond(
+        self, test: Tensor, reference: Tensor | Remembered, settings: Settings, wants_quality: bool = True
+    ) -> tuple[None, pipeline.Cortex]:
         """What the blocks see of a pair."""
         check_image(test, settings, "test")
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
         self._check_luminance(self._sample(test, settings), known.viewing[0], settings)
         sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
-        seen = self.network.compare(sight, known.sight, known.viewing[-1])
+        seen = self.network.compare(sight, known.sight, known.viewing[-1], wants_quality)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def _remembered(self, reference: Tensor, settings: Settings) -> Remembered:
@@ -238,7 +241,13 @@ class SwiftVDP(SmallVDP):
             return lambda pixels, weight: grey.mix(light_of(pixels, settings), weight)
         if self._within(image, settings):
             return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
-        return lambda codes, weight: grey.mix(_with_tails(codes, fitted, display), weight)
+        black = display.black_cdm2 + display.reflection_cdm2
+
+        def continued(codes: Tensor, weight: Tensor) -> Tensor:
+            luminance = grey.mix(continued_light(codes, fitted, display), weight)
+            return keep_positive(luminance, black * weight.sum(dim=1, keepdim=True))
+
+        return continued
 
     def _within(self, image: Tensor, settings: Settings) -> bool:
         """Whether all code values are known to lie in 0..1, where the polynomial holds."""
@@ -248,9 +257,3 @@ class SwiftVDP(SmallVDP):
             return True
         low, high = image.detach().aminmax()
         return bool((low >= 0) & (high <= 1))
-
-
-def _with_tails(codes: Tensor, fitted: tuple[float, ...], display: Display) -> Tensor:
-    """The polynomial in 0..1, continued as the display's curve is."""
-    inside = clamped(codes, 0, 1)
-    return polynomial_light(inside, fitted) + display.light(codes, extend=True) - display.light(inside)

@@ -92,7 +92,7 @@ class Responder:
         with pipeline.full_precision(test.device):
             if not self.contrast:
                 return Responses(*(image.achromatic for image in metric.retina(lights, settings)), None)
-            retinas, cortex = metric.respond(*lights, settings)
+            retinas, cortex = metric.respond(*lights, settings, wants_quality=False)
             retinas = retinas or metric.retina(lights, settings)  # a small model keeps none
         return Responses(*(image.achromatic for image in retinas), cortex.contrast_map)
 

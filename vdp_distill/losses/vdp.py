@@ -170,7 +170,7 @@ class VDPLoss(nn.Module):
 
     def _values(self, metric: HDRVDP2, test: Tensor, reference: Tensor, settings: Settings) -> Tensor:
         with pipeline.full_precision(test.device):
-            _, cortex = metric.respond(test, reference, settings)
+            _, cortex = metric.respond(test, reference, settings, wants_quality=self.pool == "quality")
             return POOLS[self.pool](cortex)
 
     def _audit(self, test: Tensor, reference: Tensor, settings: Settings, values: Tensor) -> None:

@@ -8,11 +8,9 @@ from vdp_distill.surrogates.lapped import BAND_FREQUENCIES, PIXELS
 
 __all__ = [
     "amplitude",
-    "energy_of_rows",
     "excitation",
     "log2_ppd",
     "mixed",
-    "root_energy",
     "sensitivities",
     "squares",
 ]
@@ -70,13 +68,3 @@ def excitation(square: Tensor) -> Tensor:
     """Amplitude to the power of 3.5, from its square."""
     root = amplitude(square)
     return square * root * root.sqrt()
-
-
-def energy_of_rows(found: Tensor) -> Tensor:
-    """Sum of squares along every row, (N, K, h, 1)."""
-    return found.square().permute(0, 2, 3, 1).sum(dim=2).permute(0, 2, 1)[..., None]
-
-
-def root_energy(rows: Tensor, places: int) -> Tensor:
-    """Root energy over the number of places, (N, K), from :func:`energy_of_rows`."""
-    return ((rows.sum(dim=(2, 3)) + TINY**2).sqrt() - TINY) / places

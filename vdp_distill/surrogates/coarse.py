@@ -16,8 +16,8 @@ from vdp_distill import csf
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import BLOCK, band_frequencies, pyramid_height
 from vdp_distill.surrogates.bands import Band, starting_taps, to_size
-from vdp_distill.surrogates.channels import energy_of_rows, root_energy
 from vdp_distill.surrogates.cortex import neighbours
+from vdp_distill.surrogates.energies import energy_of_rows, root_energy
 from vdp_distill.surrogates.lapped import FINE_OCTAVES
 from vdp_distill.surrogates.learnt_pyramid import LOW_PASS_SUM, LearntPyramid
 from vdp_distill.surrogates.sight import LOW_PASS
@@ -104,11 +104,14 @@ class CoarseOctaves(LearntPyramid):
             low = self.image_of(own, low, level)
         return (low / LOW_PASS_SUM**FINE_OCTAVES).abs()
 
-    def energies(self, responses: list[Tensor]) -> list[Tensor]:
-        """Root energy of every band, (N, O) each."""
-        gains = [self.energy_gain[kind_of(number, len(responses))].exp() for number in range(len(responses))]
-        rows = [root_energy(energy_of_rows(found), found[0, 0].numel()) for found in responses]
-        return [gain * energy for gain, energy in zip(gains, rows, strict=True)]
+    def energies(self, responses: list[Tensor], changed: Tensor) -> list[Tensor]:
+        """Root energy of every band, (N, O) each, where light changed, (N, 1, h, w) at every fourth pixel."""
+        energies = []
+        for number, found in enumerate(responses):
+            changed = to_size(changed, int(number > 0), found.shape[-2:])
+            energy = root_energy(energy_of_rows(found, changed * changed), found[0, 0].numel())
+            energies.append(self.energy_gain[kind_of(number, len(responses))].exp() * energy)
+        return energies
 
 
 def octaves_of(size: tuple[int, int]) -> int:

@@ -58,8 +58,8 @@ class Seen(NamedTuple):
     contrast_map: Tensor
     """S, (N, 1, H, W)."""
 
-    quality: Tensor
-    """Q, (N,)."""
+    quality: Tensor | None
+    """Q, (N,); None where nobody asked for it."""
 
 
 class SmallCortex(LearntPyramid):
@@ -78,7 +78,7 @@ class SmallCortex(LearntPyramid):
     def __init__(self):
         super().__init__(starting_taps(), CLASSES)
 
-    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor, pixels_per_degree: Tensor) -> Seen:
+    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor | None, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs.
 
         Parameters
@@ -86,7 +86,7 @@ class SmallCortex(LearntPyramid):
         achromatic, luminance
             Responses in JND and adapting luminance in cd/m2 of both images, (N, 1, H, W) each, no side under 17.
         changed
-            :func:`vdp_distill.detection.changed_light`, (N, 1, H, W).
+            :func:`vdp_distill.detection.changed_light`, (N, 1, H, W); None where the quality correlate is not wanted.
         pixels_per_degree
             (1,) or (N,).
         """
@@ -95,7 +95,7 @@ class SmallCortex(LearntPyramid):
         frequencies = band_frequencies(pixels_per_degree, len(bands))
         bands[-1] = self.base(bands[-1], luminance, frequencies[:, -1])
         responses = self.compare(bands, luminance, frequencies, pixels_per_degree)
-        quality = self.quality(responses, changed, frequencies, size)
+        quality = self.quality(responses, changed, frequencies, size) if changed is not None else None
         return Seen(self.synthesise(responses).abs(), quality)
 
     def analyse(self, achromatic: Pair) -> list[Band]:

@@ -16,7 +16,7 @@ from vdp_distill.display import Display
 from vdp_distill.surrogates.grey import Curve
 from vdp_distill.tiles import look_up
 
-__all__ = ["StraightCurve", "light_polynomial", "polynomial_light"]
+__all__ = ["StraightCurve", "continued_light", "light_polynomial", "polynomial_light"]
 
 DEGREE = 7
 NODES = 1025
@@ -58,6 +58,13 @@ def polynomial_light(code: Tensor, coefficients: tuple[float, ...]) -> Tensor:
     if torch.compiler.is_compiling():
         return _horner(code, coefficients)
     return _Polynomial.apply(code, coefficients)
+
+
+def continued_light(code: Tensor, coefficients: tuple[float, ...], display: Display) -> Tensor:
+    """The same of any code values: outside 0..1, and in gradients at its ends, the display's straight tails."""
+    below, above = torch.where(code <= 0, code, 0), torch.where(code >= 1, code - 1, 0)
+    dark, bright = display.tail_slopes_cdm2
+    return polynomial_light(code - below - above, coefficients) + dark * below + bright * above
 
 
 class _Polynomial(torch.autograd.Function):

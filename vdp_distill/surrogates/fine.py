@@ -13,14 +13,13 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.surrogates.channels import (
     amplitude,
-    energy_of_rows,
     excitation,
     log2_ppd,
     mixed,
-    root_energy,
     sensitivities,
     squares,
 )
+from vdp_distill.surrogates.energies import energy_of_rows, of_filters, root_energy
 from vdp_distill.surrogates.lapped import SwiftConfig, starting
 from vdp_distill.surrogates.sight import filtered
 from vdp_distill.tiles import in_tiles
@@ -48,8 +47,8 @@ class Fine(NamedTuple):
     texture: Tensor
     """Mean amplitude of what both images share, likewise."""
 
-    energy: Tensor
-    """Root energy of every channel, (N, channels)."""
+    energy: Tensor | None
+    """Root energy of every channel where light changed, (N, channels); None where nobody asked for it."""
 
 
 class FineOctaves(nn.Module):
@@ -63,7 +62,7 @@ class FineOctaves(nn.Module):
 
     def __init__(self, config: SwiftConfig):
         super().__init__()
-        self.sizes = config.groups
+        self.sizes, self.orientations = config.groups, config.orientations
         channels, start = sum(self.sizes), starting(config.orientations)
         for name, value in start._asdict().items():
             name = name if name.endswith("taps") else f"{name}_gain"
@@ -76,7 +75,14 @@ class FineOctaves(nn.Module):
         self.link_gain = nn.Parameter(torch.tensor([LINK]))
         self.energy_gain = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, cells: Pair, luminance: Tensor, coarser: Tensor, pixels_per_degree: Tensor) -> Fine:
+    def forward(
+        self,
+        cells: Pair,
+        luminance: Tensor,
+        coarser: Tensor,
+        pixels_per_degree: Tensor,
+        changed: Tensor | None = None,
+    ) -> Fine:
         """Look at the ringed cells of both images.
 
         Parameters
@@ -89,22 +95,27 @@ class FineOctaves(nn.Module):
             What masks from the third octave, likewise.
         pixels_per_degree
             (1,) or (N,).
+        changed
+            :attr:`vdp_distill.surrogates.energies.Changed.places`, for the energy.
         """
         weight, sums, link = self.masking_gain.exp().mT, self.groups.to(luminance), self.link()
         means = sums / sums.sum(dim=0)
 
-        def look(test, reference, wide_test, wide_reference, sensitivity, matrices, coarser):
+        def look(test, reference, wide_test, wide_reference, sensitivity, matrices, coarser, *changed):
             mutual = torch.minimum(squares(test, wide_test), squares(reference, wide_reference))
             difference = squares(test - reference, wide_test - wide_reference)
             mutual = amplitude(mutual)
             masking = mixed(mutual, weight) + mixed(coarser, link)
             contrast = self.masked(difference, masking, sensitivity, matrices)
-            return mixed(contrast, sums), mixed(mutual, means), energy_of_rows(contrast)
+            energy = (energy_of_rows(contrast, of_filters(places, self.orientations)) for places in changed)
+            return mixed(contrast, sums), mixed(mutual, means), *energy
 
         matrices = self.matrices(pixels_per_degree)[..., None, None]
         inputs = *self.responses(cells), sensitivities(luminance, pixels_per_degree), matrices, coarser
-        found, texture, energy = in_tiles(look, *inputs, learnt=(weight, link))
-        return Fine(found, texture, root_energy(energy, found[0, 0].numel()) * self.energy_gain.exp())
+        inputs += () if changed is None else (changed,)
+        found, texture, *energy = in_tiles(look, *inputs, learnt=(weight, link))
+        total = root_energy(energy[0], found[0, 0].numel()) * self.energy_gain.exp() if energy else None
+        return Fine(found, texture, total)
 
     def responses(self, cells: Pair) -> list[Tensor]:
         """What narrow filters find in test and reference, then what wide ones do."""

@@ -23,7 +23,7 @@ from vdp_distill.surrogates.half_resolution import made_once
 from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Planes", "colour_response", "light_planes"]
+__all__ = ["Planes", "changed_plane", "colour_response", "light_planes"]
 
 
 MARGIN = 16
@@ -32,6 +32,9 @@ MARGIN = 16
 
 NODES = 1024
 """Of log10 luminance at which the rods' share is found, between which it is taken as linear."""
+
+LEAST_SHARE = 0.3
+"""The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
 
 
 class Planes(NamedTuple):
@@ -125,3 +128,10 @@ def colour_response(
         return cropped(bilinear(apart, BLOCK), *size)
 
     return Pair(*map(missing, *planes))
+
+
+def changed_plane(test: Tensor, reference: Tensor) -> Tensor:
+    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`, from one plane."""
+    least = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
+    with torch.no_grad():
+        return in_tiles(lambda t, r: ((t - r).abs() > least * r).to(r.dtype), test, reference)

@@ -35,6 +35,9 @@ class Sight(NamedTuple):
     """What an image is to the eye by itself."""
 
     size: tuple[int, int]
+    plane: Tensor
+    """Luminance of every pixel as it leaves the image, in whole blocks, (N, 1, H, W)."""
+
     cells: Tensor
     """Response in cells, with rings of the outermost repeated, (N, BLOCK^2, h + 2 RING, w + 2 RING)."""
 
@@ -73,7 +76,7 @@ def look_at(
     curve = StraightCurve(grey.Curve(shares, image), image.dtype)
     cells = in_response(plane, light.rest, surround, pixels_per_degree, curve)
     cells, blocks = ringed(_large_enough(cells)), _large_enough(light.blocks)
-    return Sight(size, cells, blocks, light.coarse, lowered(cells))
+    return Sight(size, plane, cells, blocks, light.coarse, lowered(cells))
 
 
 def _large_enough(blocks: Tensor) -> Tensor:

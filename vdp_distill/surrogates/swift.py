@@ -26,6 +26,7 @@ from vdp_distill.surrogates.channels import log2_ppd
 from vdp_distill.surrogates.coarse import CoarseOctaves, octaves_of
 from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected, peaked
 from vdp_distill.surrogates.cortex import Seen
+from vdp_distill.surrogates.energies import changed_in_blocks
 from vdp_distill.surrogates.fine import Fine, FineOctaves
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import SwiftConfig
@@ -75,24 +76,27 @@ class SwiftVision(VisualSystem):
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.sight.look_at`."""
         return look_at(image, to_luminance, viewing)
 
-    def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor) -> Seen:
-        """What is seen of the difference between two images."""
+    def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor, wants_quality: bool = True) -> Seen:
+        """What is seen of the difference between two images, without the quality correlate where it is not wanted."""
         blocks = ((test.blocks + reference.blocks) / 2).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
         corners, octaves = at_corners(blocks), octaves_of(test.size)
         picture, light = Pair(test.response, reference.response), Pair(test.coarse, reference.coarse)
         bands = self.coarse.analyse(picture, light, octaves, pixels_per_degree)
         mutual = [mutual_contrast(band.difference, band.reference) for band in bands]
         third = at_corners(mutual[0].mean(dim=1, keepdim=True))
-        fine = self.fine(Pair(test.cells, reference.cells), corners, third, pixels_per_degree)
+        changed = changed_in_blocks(test.plane, reference.plane, corners.shape[-2:]) if wants_quality else None
+        places = changed.places if wants_quality else None
+        fine = self.fine(Pair(test.cells, reference.cells), corners, third, pixels_per_degree, places)
         responses = self.coarse.compare(bands, mutual, blocks, of_four(fine.texture[:, -1:]), pixels_per_degree)
         parts = torch.cat([fine.found, at_corners(self.coarse.contrast(responses))], dim=1)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
         contrast = corrected(parts, fine.texture, corners, log2_ppd(pixels_per_degree), weights)
-        return Seen(at_pixels(peaked(contrast, parts), *test.size), self.quality(fine, responses, pixels_per_degree))
+        quality = self.quality(fine, responses, changed.blocks, pixels_per_degree) if wants_quality else None
+        return Seen(at_pixels(peaked(contrast, parts), *test.size), quality)
 
-    def quality(self, fine: Fine, responses: list[Tensor], pixels_per_degree: Tensor) -> Tensor:
-        """The quality correlate Q from the root energy of every band."""
-        energies = [*fine.energy.split(self.config.groups, 1), *self.coarse.energies(responses)]
+    def quality(self, fine: Fine, responses: list[Tensor], changed: Tensor, pixels_per_degree: Tensor) -> Tensor:
+        """The quality correlate Q from the root energy of every band where light changed, (N, 1, h, w) in blocks."""
+        energies = [*fine.energy.split(self.config.groups, 1), *self.coarse.energies(responses, changed)]
         # A pair's amplitude has the energy of both phases.
         shares = torch.cat([self.quality_gain.exp() / 2, fine.energy.new_ones(len(responses))])
         weights = detection.quality_weights(band_frequencies(pixels_per_degree, len(energies)))

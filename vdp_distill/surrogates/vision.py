@@ -5,23 +5,18 @@ from torch import Tensor, nn
 
 from vdp_distill import pipeline
 from vdp_distill.fourier import unit_frequency
-from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import pyramid_sizes
 from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.cortex import CortexConfig, Seen, SmallCortex
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.half_resolution import fitted_taps
-from vdp_distill.surrogates.planes import Planes, colour_response, light_planes
-from vdp_distill.tiles import in_tiles
+from vdp_distill.surrogates.planes import Planes, changed_plane, colour_response, light_planes
 
 __all__ = ["DOMAIN", "SmallVision"]
 
 DOMAIN = {"pixels_per_degree": (15.0, 120.0), "luminance_cdm2": (5e-5, 4000.0), "side_pixels": (32.0, float("inf"))}
 """What the small visual systems are trained on: geometry, luminance, shorter side."""
-
-LEAST_SHARE = 0.3
-"""The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
 
 
 class SmallVision(VisualSystem):
@@ -76,10 +71,18 @@ class SmallVision(VisualSystem):
         planes = light_planes(light_cdm2, shares, keep_colours=self.sees_colours)
         return self.see(planes, shares, surround_cdm2, pixels_per_degree)
 
-    def see(self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
-        """The same from planes of light."""
+    def see(
+        self,
+        planes: Planes,
+        shares: grey.Shares,
+        surround_cdm2: Tensor,
+        pixels_per_degree: Tensor,
+        wants_quality: bool = True,
+    ) -> Seen:
+        """The same from planes of light, without the quality correlate where it is not wanted."""
         achromatic, luminance = self.retina(planes, shares, surround_cdm2, pixels_per_degree)
-        return self.cortex(achromatic, luminance, changed_plane(*planes.plane), pixels_per_degree)
+        changed = changed_plane(*planes.plane) if wants_quality else None
+        return self.cortex(achromatic, luminance, changed, pixels_per_degree)
 
     def retina(
         self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor
@@ -96,15 +99,8 @@ class SmallVision(VisualSystem):
 class MetricCortex(nn.Module):
     """The metric's own cortex, called like :class:`vdp_distill.surrogates.cortex.SmallCortex`."""
 
-    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor, pixels_per_degree: Tensor) -> Seen:
-        sizes = pyramid_sizes(*changed.shape[-2:])
-        bands = pipeline.Bands(sizes, unit_frequency(*sizes[-1]).to(changed))
+    def forward(self, achromatic: Pair, luminance: Pair, changed: Tensor | None, pixels_per_degree: Tensor) -> Seen:
+        sizes = pyramid_sizes(*achromatic.test.shape[-2:])
+        bands = pipeline.Bands(sizes, unit_frequency(*sizes[-1]).to(achromatic.test))
         seen = pipeline.cortex(achromatic, luminance, changed, pixels_per_degree, bands)
         return Seen(seen.contrast_map, seen.quality)
-
-
-def changed_plane(test: Tensor, reference: Tensor) -> Tensor:
-    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`, from one plane."""
-    least = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
-    with torch.no_grad():
-        return in_tiles(lambda t, r: ((t - r).abs() > least * r).to(r.dtype), test, reference)

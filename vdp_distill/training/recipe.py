@@ -62,7 +62,8 @@ class Training:
         Released model, or folder of a run, whose weights the training starts from; its network must be the recipe's.
         Empty: from weights drawn with ``seed``.
     only
-        How the names of the parameters begin that are learnt; the others stay as they start. Empty: all are learnt.
+        How the names of the parameters begin that are learnt, with spaces between several; the others stay as they
+        start. Empty: all are learnt.
     gradient_weight
         Of the distance between the gradients of log contrast, the network's and the metric's, in the loss of a visual
         system: 1 - cosine, of pairs near threshold. The data must hold the map ``gradient``. 0: not looked at.

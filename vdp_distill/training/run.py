@@ -46,11 +46,14 @@ def _first_network(recipe: Recipe, task: Task) -> nn.Module:
             raise ValueError(f"[training]: start={start!r} is another network than [network] says: {network.config}")
     else:
         network = task.build(torch.Generator().manual_seed(recipe.training.seed))
-    parameters, only = dict(network.named_parameters()), recipe.training.only
-    if not any(name.startswith(only) for name in parameters):
-        raise ValueError(f"[training]: only={only!r} is the beginning of no parameter; {nearest(only, parameters)}")
+    parameters, only = dict(network.named_parameters()), tuple(recipe.training.only.split())
+    for beginning in only:
+        if not any(name.startswith(beginning) for name in parameters):
+            raise ValueError(
+                f"[training]: only={beginning!r} is the beginning of no parameter; {nearest(beginning, parameters)}"
+            )
     for name, value in parameters.items():
-        value.requires_grad_(value.requires_grad and name.startswith(only))
+        value.requires_grad_(value.requires_grad and name.startswith(only or ""))
     return network
 
 
