@@ -1,4 +1,4 @@
-"""Do the README's numbers agree with the results files? This writes its tables from them.
+"""Do the numbers of the README and of its pages agree with the results files? This writes their tables from them.
 
     python -m benchmarks.readme_tables
 
@@ -12,7 +12,10 @@ from statistics import fmean
 
 from benchmarks.machine import RESULTS
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PAGES = (README, ROOT / "models/README.md", ROOT / "vdp_distill/jnd/README.md", ROOT / "vdp_distill/losses/README.md")
+IN_SHORT = ", in short"
 SIDES = {
     "octave": "this project's Octave program, float64",
     "original": "the original HDR-VDP in Octave",
@@ -52,7 +55,18 @@ SURROGATE_ROWS = (
     "Gabor thresholds, largest difference",
     "C_max of identical images",
 )
-"""Those of the results file that the README shows; the cards show all."""
+"""Those of the results file that the page of the models shows; the cards show all."""
+
+SHORT_ROWS = (
+    "log10 C_max, RMSE",
+    "log10 C_max, SROCC",
+    "P_det near threshold, MAE",
+    "P_map, MAE",
+    "Q, RMSE",
+    "gradient of log C near threshold, median cosine",
+    "1920x1080: log10 C_max, RMSE",
+)
+"""And those that the README shows."""
 
 
 def read(path: Path) -> list[dict]:
@@ -99,23 +113,29 @@ def speed_table(path: Path) -> str:
         [
             *lines,
             "",
-            "Times are multiples of exact float32's in the same run: median (lowest to highest); the last column is "
-            f"how often a forward pass fits into that of the Octave program. {about}.",
+            "Times are multiples of exact float32's in the same run: median (lowest to highest). Forward is the metric "
+            "with all its answers; with backward, the loss. The last column is how often a forward pass fits into that "
+            f"of the Octave program. {about}.",
         ]
     )
 
 
-def surrogate_table() -> str:
+def surrogate_table(quantities: tuple[str, ...] = SURROGATE_ROWS) -> str:
     """Errors of the released models against the exact metric, a column a model."""
     rows = read(RESULTS / "surrogates.csv")
     models = list(dict.fromkeys(row["model"] for row in rows))
     found = {(row["model"], row["quantity"]): row for row in rows}
     lines = [f"| | {' | '.join(f'`{model}`' for model in models)} |", f"|---|{'---|' * len(models)}"]
-    for quantity in SURROGATE_ROWS:
+    for quantity in quantities:
         cells = [found[model, quantity]["value"] for model in models]
         lines.append(f"| {quantity} | {' | '.join(cells)} |")
     samples = found[models[0], "Q, RMSE"]["samples"]
     return "\n".join([*lines, "", f"{samples} pairs of {rows[0]['data']}; truth is the exact metric."])
+
+
+def short_surrogate_table() -> str:
+    """The few that say what a model is good for."""
+    return surrogate_table(SHORT_ROWS)
 
 
 def denoise_table() -> str:
@@ -154,29 +174,42 @@ def cell(row: dict | None) -> str:
 
 def tables() -> dict[str, str]:
     """Every table by the file that it comes from."""
-    found = {"benchmarks/results/fidelity.csv": truth_table()}
-    makers = {"surrogates": surrogate_table, "denoise-digits": denoise_table, "jnd-synthetic": jnd_table}
+    found = {"fidelity.csv": truth_table()}
+    makers = {
+        "surrogates.csv": surrogate_table,
+        f"surrogates.csv{IN_SHORT}": short_surrogate_table,
+        "denoise-digits.csv": denoise_table,
+        "jnd-synthetic.csv": jnd_table,
+    }
     for name, make in makers.items():
-        if (RESULTS / f"{name}.csv").is_file():
-            found[f"benchmarks/results/{name}.csv"] = make()
+        if (RESULTS / name.removesuffix(IN_SHORT)).is_file():
+            found[name] = make()
     for path in sorted(RESULTS.glob("speed-*.csv")):
-        found[f"benchmarks/results/{path.name}"] = speed_table(path)
-    return found
+        found[path.name] = speed_table(path)
+    return {f"benchmarks/results/{name}": table for name, table in found.items()}
 
 
-def with_tables(text: str) -> str:
-    """The README's text with its tables made anew."""
+def with_tables(texts: dict[Path, str]) -> dict[Path, str]:
+    """The text of every page with its tables made anew."""
     for source, table in tables().items():
         pattern = re.compile(rf"(<!-- from {re.escape(source)} -->)\n.*?(<!-- end -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", text)
-        if not count:
-            raise ValueError(f"README.md has no place for {source}: add <!-- from {source} --> and <!-- end -->")
-    return text
+        places = [page for page, text in texts.items() if pattern.search(text)]
+        if not places:
+            raise ValueError(f"no page has a place for {source}: add <!-- from {source} --> and <!-- end -->")
+        for page in places:
+            texts = texts | {page: pattern.sub(lambda found, t=table: f"{found[1]}\n{t}\n{found[2]}", texts[page])}
+    return texts
+
+
+def pages() -> dict[Path, str]:
+    """The text of every page as it is."""
+    return {page: page.read_text(encoding="utf-8") for page in PAGES}
 
 
 def main() -> None:
-    """Rewrite the README."""
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the pages."""
+    for page, text in with_tables(pages()).items():
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

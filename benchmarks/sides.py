@@ -1,7 +1,8 @@
 """The sides of the speed study: what each computes, and how it is called on a pair of sRGB images.
 
 A side takes test and reference, (1, 3, H, W) float64 in 0..1, once to prepare, and gives a function without arguments
-that runs it forward, and another that runs it forward and backward, or None where it gives no gradient.
+that runs it forward, and another that runs it forward and backward, or None where it gives no gradient. Of HDR-VDP and
+its surrogates, forward is the metric with all that it answers (maps, P_det, C_max, Q), and with backward the loss.
 """
 
 import os
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vdp_distill import HDRVDP2, octave, zoo
+from vdp_distill import HDRVDP2, VDPLoss, octave, zoo
 
 __all__ = ["SIDES", "Side", "available"]
 
 PIXELS_PER_DEGREE = 45.0
+VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": PIXELS_PER_DEGREE}
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Side:
     largest_backward: int = 1920 * 1080
 
 
-def both_ways(loss: Callable[[Tensor, Tensor], Tensor], test: Tensor, reference: Tensor):
+def both_ways(loss: Callable, test: Tensor, reference: Tensor):
     """Forward without a graph, and forward with the gradient to the test image."""
 
     def forward() -> None:
@@ -44,26 +46,20 @@ def both_ways(loss: Callable[[Tensor, Tensor], Tensor], test: Tensor, reference:
     return forward, backward
 
 
-def exact(dtype: torch.dtype):
-    metric = HDRVDP2(encoding="sRGB-display", pixels_per_degree=PIXELS_PER_DEGREE)
+def metric_and_loss(name: str, dtype: torch.dtype = torch.float32):
+    """The exact metric or a released model."""
 
     def prepare(test, reference):
-        return both_ways(lambda t, r: metric(t, r).C_max.log1p().sum(), test.to(dtype), reference.to(dtype))
-
-    return prepare
-
-
-def released(name: str):
-    def prepare(test, reference):
-        metric = zoo.load(name, encoding="sRGB-display", pixels_per_degree=PIXELS_PER_DEGREE)
-        return both_ways(lambda t, r: metric(t, r).C_max.log1p().sum(), test.float(), reference.float())
+        metric = HDRVDP2(**VIEWING) if name == "exact" else zoo.load(name, **VIEWING)
+        pair = test.to(dtype), reference.to(dtype)
+        return both_ways(metric, *pair)[0], both_ways(VDPLoss(name, **VIEWING), *pair)[1]
 
     return prepare
 
 
 def elsewhere(engine: str):
     def prepare(test, reference):
-        metric = HDRVDP2(encoding="sRGB-display", pixels_per_degree=PIXELS_PER_DEGREE, engine=engine)
+        metric = HDRVDP2(**VIEWING, engine=engine)
         return lambda: metric(test, reference), None
 
     return prepare
@@ -116,9 +112,9 @@ SIDES = (
         ("oct2py",),
         1920 * 1080,
     ),
-    Side("exact-float64", "HDR-VDP 2.2, float64", exact(torch.float64)),
-    Side("exact-float32", "HDR-VDP 2.2, float32", exact(torch.float32)),
-    *(Side(name, "a released surrogate of HDR-VDP 2.2, float32", released(name)) for name in zoo.names()),
+    Side("exact-float64", "HDR-VDP 2.2, float64", metric_and_loss("exact", torch.float64)),
+    Side("exact-float32", "HDR-VDP 2.2, float32", metric_and_loss("exact")),
+    *(Side(name, "a released surrogate of HDR-VDP 2.2, float32", metric_and_loss(name)) for name in zoo.names()),
     Side("cvvdp", "ColorVideoVDP of a still image: JOD", color_video_vdp, ("cvvdp",)),
     Side("ms-ssim", "MS-SSIM of RGB, five scales: no light, no distance", ms_ssim, ("pytorch-msssim",)),
     Side("lpips-random", "LPIPS's AlexNet with random weights: for time alone", lpips_random, ("lpips", "torchvision")),

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import torch
 
 import data_gen
 import vdp_distill
+
+ROOT = Path(__file__).parent.parent
 
 
 def modules() -> list[str]:
@@ -35,20 +38,22 @@ def test_examples_run_and_public_names_are_described(name):
     assert failed == 0
 
 
-def test_readme_tables_agree_with_the_results_files():
-    tables = importlib.import_module("benchmarks.readme_tables")
-    text = tables.README.read_text(encoding="utf-8")
-    assert "<!-- from benchmarks/results/fidelity.csv -->" in text
-    assert tables.with_tables(text) == text
+PAGES = sorted(path for path in ROOT.rglob("README.md") if not any(part.startswith(".") for part in path.parts))
 
 
-def test_pictures_and_files_that_the_readme_names_exist():
+def test_tables_agree_with_the_results_files():
     tables = importlib.import_module("benchmarks.readme_tables")
-    text = tables.README.read_text(encoding="utf-8")
+    texts = tables.pages()
+    assert "<!-- from benchmarks/results/fidelity.csv -->" in texts[tables.README]
+    assert tables.with_tables(texts) == texts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pictures_and_files_that_a_page_names_exist(page):
+    text = page.read_text(encoding="utf-8")
     named = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
-    assert named
-    missing = [target for target in named if not (tables.README.parent / target).exists()]
-    assert not missing
+    assert not [target for target in named if not (page.parent / target).exists()]
+    assert named or page.parent != ROOT
 
 
 def test_readme_example_runs(tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ WATCHED_SHARE = 0.08
 """Share of a large picture's cells that a search looks at."""
 
 REMEMBERED_PIXELS = 40_000_000
-"""Pictures up to this size are remembered by a metric that can: ten bytes a pixel."""
+"""Pictures up to this size are remembered by a metric that can: fourteen bytes a pixel."""
 
 MOST_THREADS = 4
 """Tiles that are judged at a time, at most: each takes memory. Where there are more cores, a tile has several."""

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.blocks import in_cells
-from vdp_distill.surrogates.channels import mixed
 from vdp_distill.surrogates.means import means
 from vdp_distill.surrogates.planes import changed_plane
 
@@ -59,8 +58,7 @@ def of_filters(places: Tensor, orientations: int) -> Tensor:
     places
         :attr:`Changed.places`.
     """
-    cells = torch.eye(HALF, dtype=places.dtype, device=places.device).repeat_interleave(HALF, dim=0)
-    quarters = mixed(places, torch.kron(cells, cells) / HALF**2)
+    quarters = places.unflatten(1, (2, HALF, 2, HALF)).mean(dim=(2, 4)).flatten(1, 2)
     whole = (quarters * quarters).mean(dim=1, keepdim=True)  # the mask shrinks before it is squared
     return torch.cat([places, quarters.repeat(1, orientations, 1, 1), whole.expand(-1, orientations, -1, -1)], dim=1)
 
