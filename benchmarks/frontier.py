@@ -25,7 +25,7 @@ from benchmarks.sides import both_ways
 from benchmarks.speed import rounded, rounds_of
 from benchmarks.surrogates import LIGHT, load_samples, predictions
 from benchmarks.surrogates_errors import number_rows
-from vdp_distill import HDRVDP2, keep_freed_memory, zoo
+from vdp_distill import HDRVDP2, VDPLoss, keep_freed_memory, zoo
 
 ERROR, TYPICAL = "log10 C_max, RMSE", "log10 C_max, median error"
 SIZE = (1080, 1920)
@@ -71,14 +71,17 @@ class Point:
         return {quantity: f"{value:.4g}" for quantity, value, _, _ in number_rows(found, samples)}
 
     def timed(self, test: Tensor, reference: Tensor):
-        """What runs it forward, and with its gradient."""
-        metric = zoo.load(self.model, **SCREEN)
+        """What runs the metric forward, and the loss with its gradient."""
 
-        def contrast(test, reference):
-            with self.mode():
-                return metric(test, reference).C_max.log1p().sum()
+        def in_mode(call):
+            def run(test, reference):
+                with self.mode():
+                    return call(test, reference)
 
-        return both_ways(contrast, test, reference)
+            return run
+
+        metric, loss = in_mode(zoo.load(self.model, **SCREEN)), in_mode(VDPLoss(self.model, **SCREEN))
+        return both_ways(metric, test, reference)[0], both_ways(loss, test, reference)[1]
 
 
 def points_of(sizes: list[str]) -> list[Point]:
@@ -94,8 +97,8 @@ def points_of(sizes: list[str]) -> list[Point]:
 def times(points: list[Point], rounds: int) -> dict[str, dict[str, str]]:
     """Forward and forward with backward, in multiples of the exact metric's: medians over the rounds."""
     test, reference = (image.float() for image in photograph_pair(*SIZE))
-    exact = HDRVDP2(**SCREEN)
-    calls = {"exact": both_ways(lambda t, r: exact(t, r).C_max.log1p().sum(), test, reference)}
+    exact = both_ways(HDRVDP2(**SCREEN), test, reference)[0], both_ways(VDPLoss(**SCREEN), test, reference)[1]
+    calls = {"exact": exact}
     calls |= {point.name: point.timed(test, reference) for point in points}
     found: dict[str, dict[str, str]] = {point.name: {} for point in points}
     for number, direction in enumerate(("forward", "forward+backward")):
