@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/installed
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.demo --out $(DEMO) $(DEMO_OPTIONS)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks.demo --out $(DEMO) $(DEMO_OPTIONS)
 
 test: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_OPTIONS)
