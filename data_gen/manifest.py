@@ -83,6 +83,7 @@ def _go_on(recipe: Recipe, out: Path) -> dict:
         )
     if manifest["count"] != recipe.count:
         manifest |= {"count": recipe.count, "shards": -(-recipe.count // recipe.samples_per_shard)}
+        manifest["recipes"][0]["count"] = recipe.count
         _forget_ragged(out, recipe)
         write_text(out / MANIFEST, json.dumps(manifest, indent=1))
     return manifest

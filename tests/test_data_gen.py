@@ -52,6 +52,8 @@ def test_a_shorter_set_is_the_start_of_a_longer_one(undisturbed, tmp_path):
         assert torch.equal(value, long[10][name]), name
     make(LONG, tmp_path / "short", resume=True)
     assert hashes(tmp_path / "short") == hashes(undisturbed)
+    manifests = [(folder / "set.json").read_text() for folder in (tmp_path / "short", undisturbed)]
+    assert manifests[0] == manifests[1]  # the recipe's own count too
 
 
 SCRIPT = """
