@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
+from benchmarks.card_texts import ABOUT, CARD, RECIPE, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
 from benchmarks.hard_pairs import hard_pairs
 from benchmarks.machine import RESULTS
 from benchmarks.readme_tables import read
@@ -172,7 +172,7 @@ def card(name: str) -> str:
         weakness=textwrap.fill(WEAKNESS[kind], 120),
         judged=textwrap.fill(f"{judged_on(name)} {UNSEEN}", 120),
         minutes=training["minutes"],
-        recipe=f"vdp-{kind}",
+        recipe=RECIPE.get(kind, f"vdp-{kind}"),
     )
 
 

@@ -9,8 +9,7 @@ from vdp_distill.display import Display
 from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
-from vdp_distill.surrogates.blocks import at_pixels, in_cells
-from vdp_distill.surrogates.correction import CREST, peaked
+from vdp_distill.surrogates.blocks import from_cells, in_cells
 from vdp_distill.surrogates.curves import StraightCurve, continued_light, light_polynomial, polynomial_light
 from vdp_distill.surrogates.grey import Curve, receptor_shares
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
@@ -30,11 +29,10 @@ def swift(**settings):
     return SwiftVDP(SwiftVision(SwiftConfig()).double(), pixels_per_degree=45.0, **settings)
 
 
-def test_corners_lie_between_pixels():
-    places = torch.stack(torch.meshgrid(torch.arange(6.0), torch.arange(8.0), indexing="ij"))[None] * 4 - 0.5
-    rows, columns = at_pixels(places, 18, 27)[0]
-    # Corner k lies half a pixel before pixel 4 k; beyond the outermost corners' middles nothing is extrapolated.
-    assert torch.allclose(rows[:, 0], torch.arange(18.0)) and torch.allclose(columns[0], torch.arange(27.0))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_cells_become_the_pixels_that_they_were(dtype):
+    plane = torch.rand(2, 1, 18, 27, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    assert torch.equal(from_cells(in_cells(plane), 18, 27), plane)
 
 
 def test_a_shift_by_a_whole_block_of_the_coarsest_level_shifts_the_map():
@@ -45,21 +43,6 @@ def test_a_shift_by_a_whole_block_of_the_coarsest_level_shifts_the_map():
     # Away from edges; shares and the pooling factor are of the whole image, glare wraps in neither.
     ratio = moved[..., 96, 150:160] / whole[..., 96, 86:96]
     assert torch.allclose(ratio, ratio.mean(), rtol=0.1)
-
-
-def test_the_highest_place_is_raised_by_its_fine_share_and_the_sum_stays(generator):
-    contrast = torch.rand(3, 1, 20, 30, generator=generator, dtype=torch.float64)
-    contrast[1] = 0
-    parts = torch.cat([contrast / 2, contrast / 2, torch.zeros_like(contrast)], dim=1)
-    parts[2] = parts[2].flip(0)  # all of it in the last: coarse waves
-    parts[2, 2] = contrast[2, 0]
-    parts[2, :2] = 0
-    raised = peaked(contrast, parts)
-    assert torch.allclose(raised.sum(dim=(1, 2, 3)), contrast.sum(dim=(1, 2, 3)), rtol=1e-12)
-    ratio = (raised / contrast)[0].flatten().sort().values
-    assert torch.allclose(ratio[-1] / ratio[:-1], torch.tensor(CREST).double())
-    assert not bool(raised[1].any()) and int(raised[0].argmax()) == int(contrast[0].argmax())
-    assert torch.allclose(raised[2], contrast[2])
 
 
 @pytest.mark.filterwarnings("ignore:small was trained on side_pixels 32")

@@ -7,6 +7,7 @@ from vdp_distill import HDRVDP2, distill, zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates.cortex import CortexConfig, Seen
+from vdp_distill.surrogates.swift import SwiftConfig
 from vdp_distill.surrogates.vision import SmallVision
 from vdp_distill.training.cortex import CortexTask
 from vdp_distill.training.recipe import Recipe, Training, read_recipe
@@ -41,7 +42,7 @@ def test_a_perfect_answer_costs_nothing(exact):
     batch, seen = exact
     losses, errors = CortexTask(FAST).evaluate(lambda *inputs: seen, batch)
     # P_det is the map's largest value there and 1 - 0.5^sum here: the same but for float32.
-    assert losses.shape == (len(batch["Q"]), 4) and losses.abs().max() < 1e-4
+    assert losses.shape == (len(batch["Q"]), 5) and losses.abs().max() < 1e-4
     assert errors.nan_to_num().abs().max() < 1e-4
 
 
@@ -55,6 +56,23 @@ def test_an_error_is_counted_in_its_own_column(exact):
     # Ten times the contrast is one unit of log10, but for the least contrast that is counted.
     assert judged.any() and (errors[judged, 0] - 1).abs().max() < 0.2
     assert bool(errors[~judged, 0].isnan().all())
+
+
+def test_blocks_are_told_where_contrast_lies(exact):
+    """Near threshold, twice the share of it that lies elsewhere, however much of it there is."""
+    batch, seen = exact
+    task, column = CortexTask(SwiftConfig()), 3
+    near = (batch["P_det"] > 0.02) & (batch["P_det"] < 0.98)
+    assert near.any() and not near.all()
+    right, wrong = seen.contrast_map, seen.contrast_map.flip(3)
+    found = [
+        task.losses(lambda *inputs, m=m: Seen(m, seen.quality), batch)[:, column] for m in (right, 3 * right, wrong)
+    ]
+    # The share is read back from P_map in float32.
+    assert bool((found[0] < 0.01).all()) and torch.allclose(found[0], found[1], atol=1e-3)
+    share = right[near] / right[near].sum(dim=(1, 2, 3), keepdim=True)
+    elsewhere = (share - share.flip(3)).abs().sum(dim=(1, 2, 3))
+    assert torch.allclose(found[2][near], 0.3 * elsewhere, rtol=0.02) and not found[2][~near].any()
 
 
 def test_some_steps_help(exact):
@@ -147,7 +165,7 @@ def test_gradients_are_matched_where_asked_for(sloped):
     near = (sloped["P_det"] > 0.02) & (sloped["P_det"] < 0.98)
     assert near.any() and bool(errors[~near, 4].isnan().all())
     # An untrained cortex is near the metric: its gradient points where the metric's does, to some per cent.
-    assert bool((errors[near, 4] < 0.2).all()) and torch.allclose(losses[near, 4], 0.5 * errors[near, 4])
+    assert bool((errors[near, 4] < 0.2).all()) and torch.allclose(losses[near, 5], 0.5 * errors[near, 4])
     turned = sloped | {"gradient": -sloped["gradient"]}
     _, away = task.evaluate(SmallVision(FAST), turned)
     assert torch.allclose(away[near, 4], 2 - errors[near, 4], atol=1e-5)

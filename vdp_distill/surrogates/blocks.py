@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pyramid import BLOCK, steps_of
+from vdp_distill.pyramid import BLOCK, cropped, steps_of
 from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.curves import StraightCurve
 from vdp_distill.surrogates.means import means, shrunk
@@ -24,7 +24,7 @@ from vdp_distill.tiles import in_tiles
 __all__ = [
     "Light",
     "at_corners",
-    "at_pixels",
+    "from_cells",
     "from_rows",
     "in_cells",
     "in_response",
@@ -200,8 +200,6 @@ def of_four(plane: Tensor) -> Tensor:
     return (rows[..., 1:] + rows[..., :-1]) / 4
 
 
-def at_pixels(corners: Tensor, height: int, width: int) -> Tensor:
-    """A value a corner of blocks to pixels, bilinear: a corner lies between four pixels."""
-    half = BLOCK // 2
-    wide = bilinear(corners, BLOCK)
-    return wide[..., half : half + height, half : half + width]
+def from_cells(cells: Tensor, height: int, width: int) -> Tensor:
+    """(N, BLOCK^2, h, w) -> (N, 1, height, width): :func:`in_cells` undone."""
+    return cropped(F.pixel_shuffle(cells, BLOCK), height, width)

@@ -8,11 +8,11 @@ from vdp_distill.surrogates.lapped import BAND_FREQUENCIES, PIXELS
 
 __all__ = [
     "amplitude",
-    "excitation",
     "log2_ppd",
     "mixed",
     "sensitivities",
     "squares",
+    "waves",
 ]
 
 REFERENCE_PPD = 45.0
@@ -64,7 +64,7 @@ def amplitude(square: Tensor) -> Tensor:
     return (square + TINY).sqrt()
 
 
-def excitation(square: Tensor) -> Tensor:
-    """Amplitude to the power of 3.5, from its square."""
-    root = amplitude(square)
-    return square * root * root.sqrt()
+def waves(narrow: Tensor, wide: Tensor, rate: Tensor) -> tuple[Tensor, Tensor]:
+    """What filters find, each at its channel's rate; arguments and order as for :func:`squares`."""
+    pixels, first, second = rate.split((PIXELS, (narrow.shape[1] - PIXELS) // 2, wide.shape[1] // 2), dim=1)
+    return narrow * torch.cat([pixels, first, first], dim=1), wide * torch.cat([second, second], dim=1)

@@ -97,12 +97,12 @@ class CoarseOctaves(LearntPyramid):
             responses.append(self.masked(band, maskers, number + FIRST_BAND, kind, *seen))
         return responses
 
-    def contrast(self, responses: list[Tensor]) -> Tensor:
-        """Map of what is seen in all bands together, at every fourth pixel, (N, 1, h, w)."""
+    def image(self, responses: list[Tensor]) -> Tensor:
+        """What is seen in all bands together, with its sign, at every fourth pixel, (N, 1, h, w)."""
         *octaves, low = responses
         for level, own in reversed([*enumerate(octaves)]):
             low = self.image_of(own, low, level)
-        return (low / LOW_PASS_SUM**FINE_OCTAVES).abs()
+        return low / LOW_PASS_SUM**FINE_OCTAVES
 
     def energies(self, responses: list[Tensor], changed: Tensor) -> list[Tensor]:
         """Root energy of every band, (N, O) each, where light changed, (N, 1, h, w) at every fourth pixel."""

@@ -13,11 +13,11 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.surrogates.channels import (
     amplitude,
-    excitation,
     log2_ppd,
     mixed,
     sensitivities,
     squares,
+    waves,
 )
 from vdp_distill.surrogates.energies import energy_of_rows, of_filters, root_energy
 from vdp_distill.surrogates.lapped import SwiftConfig, starting
@@ -46,6 +46,9 @@ class Fine(NamedTuple):
 
     texture: Tensor
     """Mean amplitude of what both images share, likewise."""
+
+    waves: tuple[Tensor, Tensor]
+    """Masked response of every filter with its sign: of narrow ones, of wide ones, (N, filters, h + 1, w + 1)."""
 
     energy: Tensor | None
     """Root energy of every channel where light changed, (N, channels); None where nobody asked for it."""
@@ -103,19 +106,21 @@ class FineOctaves(nn.Module):
 
         def look(test, reference, wide_test, wide_reference, sensitivity, matrices, coarser, *changed):
             mutual = torch.minimum(squares(test, wide_test), squares(reference, wide_reference))
-            difference = squares(test - reference, wide_test - wide_reference)
+            narrow, wide = test - reference, wide_test - wide_reference
             mutual = amplitude(mutual)
             masking = mixed(mutual, weight) + mixed(coarser, link)
-            contrast = self.masked(difference, masking, sensitivity, matrices)
+            size = amplitude(squares(narrow, wide))
+            rate = size * size * size.sqrt() * self.sensitivity(masking, sensitivity, matrices)
+            contrast = rate * size
             energy = (energy_of_rows(contrast, of_filters(places, self.orientations)) for places in changed)
-            return mixed(contrast, sums), mixed(mutual, means), *energy
+            return mixed(contrast, sums), mixed(mutual, means), *waves(narrow, wide, rate), *energy
 
         matrices = self.matrices(pixels_per_degree)[..., None, None]
         inputs = *self.responses(cells), sensitivities(luminance, pixels_per_degree), matrices, coarser
         inputs += () if changed is None else (changed,)
-        found, texture, *energy = in_tiles(look, *inputs, learnt=(weight, link))
+        found, texture, narrow, wide, *energy = in_tiles(look, *inputs, learnt=(weight, link))
         total = root_energy(energy[0], found[0, 0].numel()) * self.energy_gain.exp() if energy else None
-        return Fine(found, texture, total)
+        return Fine(found, texture, (narrow, wide), total)
 
     def responses(self, cells: Pair) -> list[Tensor]:
         """What narrow filters find in test and reference, then what wide ones do."""
@@ -143,12 +148,12 @@ class FineOctaves(nn.Module):
         # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
         return torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1).flatten(1)
 
-    def masked(self, difference: Tensor, masking: Tensor, sensitivity: Tensor, matrices: Tensor) -> Tensor:
-        """Contrast of a squared difference under masking, (N, channels, h, w)."""
+    def sensitivity(self, masking: Tensor, sensitivity: Tensor, matrices: Tensor) -> Tensor:
+        """What a difference to the power of 3.5 counts under masking, (N, channels, h, w)."""
         floor, lift = matrices.view(-1, 2, 1, *self.groups.mT.shape).unbind(1)
         masked = power(masking, Q) * mixed(power(sensitivity, Q), lift)
         threshold = mixed(power(sensitivity, -2 * P), floor)
-        return excitation(difference) * torch.addcmul(threshold, masked, masked).rsqrt()
+        return torch.addcmul(threshold, masked, masked).rsqrt()
 
 
 def _balanced(taps: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.waves import fitted, magnitudes
 
-__all__ = ["BAND_FREQUENCIES", "FINE_OCTAVES", "PIXELS", "SwiftConfig", "Start", "starting"]
+__all__ = ["BAND_FREQUENCIES", "FINE_OCTAVES", "PIXELS", "Return", "SwiftConfig", "Start", "returning", "starting"]
 
 FINE_OCTAVES = 2
 
@@ -40,6 +40,13 @@ PIXELS = len(PLACES[0])
 
 WAVE_SHARE = 0.397
 """Mean of a wave's magnitude to the power of 3.5, of its amplitude's: gamma(2.25) / (sqrt(pi) gamma(2.75))."""
+
+CREST_SHARE = 0.712
+"""Of a wave's magnitude to the power of 3.5, with its sign, what is left in its own frequency:
+2 gamma(2.75) / (sqrt(pi) gamma(3.25))."""
+
+BACK_SHARE = 0.5
+"""Power of a band's worth that its filters of the way back start with; the filters that look have the worth itself."""
 
 UNRELATED = -6.0
 """Natural logarithm of a masking weight between filters that the metric does not join."""
@@ -104,6 +111,35 @@ def starting(orientations: int) -> Start:
     counts = np.repeat([len(places) for places in PLACES], SwiftConfig(orientations=orientations).groups)
     shares = np.where(np.arange(len(counts)) < PIXELS, 1.0, WAVE_SHARE) / counts
     return Start(pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1), _masking(orientations), np.log(shares))
+
+
+class Return(NamedTuple):
+    """Where the way back to pixels starts."""
+
+    taps: np.ndarray
+    """Of the pixels and of both phases of the first octave, (PIXELS + 2 pairs, SIDE, SIDE)."""
+
+    wide_taps: np.ndarray
+    """Of both phases of the second, (2 pairs, 2 SIDE, 2 SIDE)."""
+
+    gain: np.ndarray
+    """Natural logarithms, of the residual and of both octaves, (3,)."""
+
+
+@lru_cache(maxsize=4)
+def returning(orientations: int) -> Return:
+    """Waves of size 1 in each band, and no others; gains undo what a filter adds to a block's corner."""
+    residual, first, second = ((found / found.max()) ** BACK_SHARE for found in magnitudes(orientations))
+    pixels = np.array([fitted(residual[0], SIDE, place, 0.0)[0] for place in PLACES[0]])
+    taps, wide = (
+        np.array(
+            [fitted(goal, side, place, np.pi * k / orientations) for k, goal in enumerate(goals) for place in places]
+        )
+        for goals, side, places in ((first, SIDE, PLACES[1]), (second, 2 * SIDE, PLACES[2]))
+    )
+    taps, wide = (pairs.swapaxes(0, 1).reshape(-1, *pairs.shape[2:]) for pairs in (taps, wide))
+    octave = BLOCK**2 / 2 * CREST_SHARE / WAVE_SHARE
+    return Return(np.concatenate([pixels, taps]), wide, np.log([BLOCK**2, octave, octave]))
 
 
 def _masking(orientations: int) -> np.ndarray:

@@ -1,11 +1,11 @@
 """A visual system for loops that count milliseconds: the fine octaves in blocks, the rest at a quarter of the size.
 
 Light becomes one plane of receptor response (:mod:`vdp_distill.surrogates.grey`). Each block of 4 x 4 pixels and its
-surroundings become what a few filters find, which overlap as in a lapped transform; everything after that, contrast
-sensitivity, masking, detection, is computed once a block (:mod:`vdp_distill.surrogates.fine`). The coarser octaves are
-the metric's own pyramid on a picture of a quarter of the size (:mod:`vdp_distill.surrogates.coarse`). Filters, gains
-and masking weights are learnt, by the metric's gradient too; how sensitivity follows pixels per degree and luminance,
-and masking the scale, is the metric's.
+surroundings become what a few filters find, which overlap as in a lapped transform; sensitivity and masking are
+computed once a block (:mod:`vdp_distill.surrogates.fine`). The coarser octaves are the metric's own pyramid on a
+picture of a quarter of the size (:mod:`vdp_distill.surrogates.coarse`). What is seen of both goes back to pixels with
+its sign (:mod:`vdp_distill.surrogates.way_back`). Filters, gains and masking weights are learnt, by the metric's
+gradient too; how sensitivity follows pixels per degree and luminance, and masking the scale, is the metric's.
 
 Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_distill.surrogates.lapped`).
 """
@@ -21,16 +21,17 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import band_frequencies
 from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import at_corners, at_pixels, of_four
+from vdp_distill.surrogates.blocks import at_corners, from_cells, of_four
 from vdp_distill.surrogates.channels import log2_ppd
 from vdp_distill.surrogates.coarse import CoarseOctaves, octaves_of
-from vdp_distill.surrogates.correction import FEATURES, HIDDEN, corrected, peaked
+from vdp_distill.surrogates.correction import FEATURES, HIDDEN, correction
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.energies import changed_in_blocks
 from vdp_distill.surrogates.fine import Fine, FineOctaves
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import SwiftConfig
 from vdp_distill.surrogates.sight import Sight, look_at
+from vdp_distill.surrogates.way_back import WayBack
 
 __all__ = ["SwiftConfig", "SwiftVision"]
 
@@ -61,6 +62,7 @@ class SwiftVision(VisualSystem):
         super().__init__()
         self.config = config
         self.fine, self.coarse = FineOctaves(config), CoarseOctaves()
+        self.back = WayBack(config)
         self.quality_gain = nn.Parameter(torch.zeros(len(config.groups)))
         self.refine_taps = nn.Parameter(torch.randn(HIDDEN, FEATURES, 3, 3, generator=generator) * 0.1)
         self.refine_offset = nn.Parameter(torch.zeros(HIDDEN))
@@ -88,11 +90,13 @@ class SwiftVision(VisualSystem):
         places = changed.places if wants_quality else None
         fine = self.fine(Pair(test.cells, reference.cells), corners, third, pixels_per_degree, places)
         responses = self.coarse.compare(bands, mutual, blocks, of_four(fine.texture[:, -1:]), pixels_per_degree)
-        parts = torch.cat([fine.found, at_corners(self.coarse.contrast(responses))], dim=1)
+        low = self.coarse.image(responses)
+        parts = torch.cat([fine.found, at_corners(low.abs())], dim=1)
         weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-        contrast = corrected(parts, fine.texture, corners, log2_ppd(pixels_per_degree), weights)
+        factor = correction(parts, fine.texture, corners, log2_ppd(pixels_per_degree), weights)
         quality = self.quality(fine, responses, changed.blocks, pixels_per_degree) if wants_quality else None
-        return Seen(at_pixels(peaked(contrast, parts), *test.size), quality)
+        painted = self.back(*fine.waves, low, factor)
+        return Seen(from_cells(painted.abs(), *test.size), quality)
 
     def quality(self, fine: Fine, responses: list[Tensor], changed: Tensor, pixels_per_degree: Tensor) -> Tensor:
         """The quality correlate Q from the root energy of every band where light changed, (N, 1, h, w) in blocks."""

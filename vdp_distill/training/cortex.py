@@ -35,11 +35,22 @@ JUDGED = (1e-2, 1e5)
 NEAR_THRESHOLD = (0.02, 0.98)
 """Range of P_det in which its error is stated."""
 
+TINY = 1e-6
+"""Contrast that is nowhere."""
+
 LARGEST_ERROR = 2.0
 """log10 units: from here on one pair's error counts linearly."""
 
-WEIGHTS = {"cortex": (1.0, 1.0, 1.0, 0.1), "fast": (1.0, 1.0, 1.0, 0.1), "swift": (1.0, 1.0, 1.0, 0.02)}
-"""Of log contrast, P_det, P_map and Q in the loss, by kind of network: where Q is far off, it would drown the rest."""
+WEIGHTS = {
+    "cortex": (1.0, 1.0, 1.0, 0.0, 0.1),
+    "fast": (1.0, 1.0, 1.0, 0.0, 0.1),
+    "swift": (1.0, 1.0, 1.0, 0.3, 0.02),
+}
+"""Of log contrast, P_det, P_map, places and Q in the loss, by kind of network: where Q is far off, it would drown the
+rest; where the map is painted from blocks, where its contrast lies must be learnt."""
+
+LARGEST_CHANCE = 0.9999
+"""Of P_map in half precision, above which the contrast behind it is not told."""
 
 GAIN_RATE = 25.0
 """Learning rate of the gains over that of the filters' taps."""
@@ -57,7 +68,8 @@ class CortexTask(Task):
     """Distil the metric into a small visual system, which gives :class:`vdp_distill.surrogates.cortex.Seen`.
 
     The loss of a pair: the square of its error in log10 of the sum of S (over 2 units, linear), the errors of P_det and
-    of the mean of P_map, and a part of that of Q; where it is asked for, how far its gradient points elsewhere.
+    of the mean of P_map, and a part of that of Q; for blocks, near threshold, the share of the contrast that lies
+    elsewhere; where it is asked for, how far its gradient points elsewhere.
     """
 
     knows_gradients = True
@@ -92,8 +104,10 @@ class CortexTask(Task):
         mapped = (probability - batch["P_map"]).abs().mean(dim=(1, 2, 3))
         quality = seen.quality - batch["Q"]
         zero = torch.zeros_like(quality)
+        places = _elsewhere(seen.contrast_map, batch["P_map"]) * _is_near(batch["P_det"])
         capped = 2 * F.huber_loss(contrast, zero, reduction="none", delta=LARGEST_ERROR)
-        losses = torch.stack([capped, detected, mapped, F.smooth_l1_loss(quality, zero, reduction="none")], dim=1)
+        rated = F.smooth_l1_loss(quality, zero, reduction="none")
+        losses = torch.stack([capped, detected, mapped, places, rated], dim=1)
         judged = [_within(contrast.square(), batch["sum_S"], JUDGED), _within(detected, batch["P_det"], NEAR_THRESHOLD)]
         weights = losses.new_tensor(WEIGHTS[self.config.kind])
         return losses * weights, torch.stack([*judged, mapped, quality.square()], dim=1)
@@ -109,8 +123,7 @@ class CortexTask(Task):
         # Per relative change of light, which is what equal steps of code values nearly are.
         own, true = ((slope * batch["light/test"]).flatten(1) for slope in (gradient, batch["gradient"]))
         away = 1 - F.cosine_similarity(own, true)
-        low, high = NEAR_THRESHOLD
-        is_near = (batch["P_det"] > low) & (batch["P_det"] < high)
+        is_near = _is_near(batch["P_det"])
         losses, errors = self._judged(seen, batch)
         losses = torch.cat([losses, (self.gradient_weight * away * is_near)[:, None]], dim=1)
         return losses, torch.cat([errors, torch.where(is_near, away, torch.nan)[:, None]], dim=1)
@@ -132,6 +145,18 @@ def network_inputs(batch: Mapping[str, Tensor]) -> tuple[Pair, Tensor, Tensor, T
 
 def _log10(contrast: Tensor) -> Tensor:
     return (contrast + LEAST_CONTRAST).log10()
+
+
+def _elsewhere(contrast: Tensor, true_chance: Tensor) -> Tensor:
+    """Twice the share of a map's contrast that lies at other pixels than in the metric's P_map, (N,)."""
+    true = -torch.log1p(-true_chance.clamp(max=LARGEST_CHANCE))
+    shares = (plane / (plane.sum(dim=(1, 2, 3), keepdim=True) + TINY) for plane in (contrast, true))
+    return (next(shares) - next(shares)).abs().sum(dim=(1, 2, 3))
+
+
+def _is_near(detected: Tensor) -> Tensor:
+    low, high = NEAR_THRESHOLD
+    return (detected > low) & (detected < high)
 
 
 def _within(error: Tensor, value: Tensor, bounds: tuple[float, float]) -> Tensor:
