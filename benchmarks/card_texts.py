@@ -35,8 +35,9 @@ WEAKNESS = {
     "are misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
     "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
     "are misjudged in images with much light and dark. Patches and gratings beside strong contrast, at fewer than 30 "
-    "pixels per degree, are now and then seen several times too little, for masking is known by blocks. The smallest "
-    "bright spots are seen two to three times too well. P_map follows waves, but not each pixel's own masking: of "
+    "pixels per degree, are now and then seen several times too little, for masking is known by blocks. Smooth changes "
+    "of a textured photograph, such as a vignette, are seen three to seven times too well, the smallest bright spots "
+    "two to three times. P_map follows waves, but not each pixel's own masking: of "
     "several places that are about as visible, its peak is in four pairs of ten another than the metric's.",
 }
 

@@ -167,7 +167,7 @@ def card(name: str) -> str:
         trained_on=trained_on,
         pairs_seen=pairs_seen(name),
         commands=commands,
-        then=textwrap.fill(THEN[kind], 120) + "\n" if kind in THEN else "",
+        then=textwrap.fill(THEN[kind], 120, break_on_hyphens=False) + "\n" if kind in THEN else "",
         start=START[kind],
         weakness=textwrap.fill(WEAKNESS[kind], 120),
         judged=textwrap.fill(f"{judged_on(name)} {UNSEEN}", 120),
