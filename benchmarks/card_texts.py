@@ -37,8 +37,8 @@ WEAKNESS = {
     "are misjudged in images with much light and dark. Patches and gratings beside strong contrast, at fewer than 30 "
     "pixels per degree, are now and then seen several times too little, for masking is known by blocks. Smooth changes "
     "of a textured photograph, such as a vignette, are seen three to seven times too well, the smallest bright spots "
-    "two to three times. P_map follows waves, but not each pixel's own masking: of "
-    "several places that are about as visible, its peak is in four pairs of ten another than the metric's.",
+    "one and a half to two and a half times. P_map follows waves, but not each pixel's own masking: of several places "
+    "that are about as visible, its peak is in four pairs of ten another than the metric's.",
 }
 
 UNSEEN = "Motion blur and demosaicing were not in its training."

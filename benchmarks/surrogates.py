@@ -7,7 +7,8 @@ photographs if no folder is given), or on the whole of a set whose photographs n
 of log contrast near threshold; and on the contrast at which Gabor patches are seen. Truth is what the set holds: the
 exact metric in float32, whose distance to float64 the set's own card gives. ``--viewing`` takes a set of the recipe
 ``unseen-viewing``, whose displays and rooms no model was trained on either. Writes ``results/surrogates.csv``,
-``surrogates.png`` with the calibration curves, and ``surrogates-distortions.csv``.
+``surrogates.png`` with the calibration curves, and ``surrogates-distortions.csv``. A model that is judged again
+replaces its own rows; the others' stay, but the picture shows only what was judged together.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from benchmarks.machine import RESULTS
 from benchmarks.surrogates_errors import distortion_rows, gradient_rows, number_rows, settings_of, unseen_rows
 from benchmarks.surrogates_figure import plot
 from benchmarks.surrogates_large import Large
+from benchmarks.thresholds import kept
 from vdp_distill import zoo
 from vdp_distill.dataset import ShardDataset
 from vdp_distill.metric import HDRVDP2
@@ -102,6 +104,11 @@ def write(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
+def replace(path: Path, rows: list[dict], models: list[str]) -> None:
+    """Rows of these models in place of those that the file had."""
+    write(path, [*kept(path, models), *rows])
+
+
 def made_data(folder: str, count: int) -> Path:
     """A set of the recipe from scikit-image's photographs."""
     out = Path(folder) / "set"
@@ -133,9 +140,9 @@ def main() -> None:
         viewed = load_samples(options.viewing, options.samples, None)[0] if options.viewing else None
         judged = {model: judge(model, samples, kinds, name, options.gradients, large, viewed) for model in models}
     rows = [row for own, _ in judged.values() for row in own]
-    write(RESULTS / "surrogates.csv", rows)
+    replace(RESULTS / "surrogates.csv", rows, models)
     by_kind = [row for model, (_, found) in judged.items() for row in distortion_rows(model, found, samples, kinds)]
-    write(RESULTS / "surrogates-distortions.csv", by_kind)
+    replace(RESULTS / "surrogates-distortions.csv", by_kind, models)
     plot({Path(model).name: found for model, (_, found) in judged.items()}, samples, RESULTS / "surrogates.png")
     for row in rows:
         print(f"{Path(row['model']).name:16} {row['quantity']:50} {row['value']:>10} {row['unit']}")

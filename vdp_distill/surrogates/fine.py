@@ -110,7 +110,7 @@ class FineOctaves(nn.Module):
             mutual = amplitude(mutual)
             masking = mixed(mutual, weight) + mixed(coarser, link)
             size = amplitude(squares(narrow, wide))
-            rate = size * size * size.sqrt() * self.sensitivity(masking, sensitivity, matrices)
+            rate = size * size * size.sqrt() * self.gain_under(masking, sensitivity, matrices)
             contrast = rate * size
             energy = (energy_of_rows(contrast, of_filters(places, self.orientations)) for places in changed)
             return mixed(contrast, sums), mixed(mutual, means), *waves(narrow, wide, rate), *energy
@@ -148,7 +148,7 @@ class FineOctaves(nn.Module):
         # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
         return torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1).flatten(1)
 
-    def sensitivity(self, masking: Tensor, sensitivity: Tensor, matrices: Tensor) -> Tensor:
+    def gain_under(self, masking: Tensor, sensitivity: Tensor, matrices: Tensor) -> Tensor:
         """What a difference to the power of 3.5 counts under masking, (N, channels, h, w)."""
         floor, lift = matrices.view(-1, 2, 1, *self.groups.mT.shape).unbind(1)
         masked = power(masking, Q) * mixed(power(sensitivity, Q), lift)

@@ -100,17 +100,10 @@ class Start(NamedTuple):
 @lru_cache(maxsize=4)
 def starting(orientations: int) -> Start:
     """Fitted filters, the metric's masking weights, and the mean over places and phases."""
-    residual, first, second = magnitudes(orientations)
-    pixels = np.array([fitted(residual[0], SIDE, place, 0.0)[0] for place in PLACES[0]])
-    taps, wide = (
-        np.array(
-            [fitted(goal, side, place, np.pi * k / orientations) for k, goal in enumerate(goals) for place in places]
-        )
-        for goals, side, places in ((first, SIDE, PLACES[1]), (second, 2 * SIDE, PLACES[2]))
-    )
+    pixels, taps, wide = _windows(magnitudes(orientations))
     counts = np.repeat([len(places) for places in PLACES], SwiftConfig(orientations=orientations).groups)
     shares = np.where(np.arange(len(counts)) < PIXELS, 1.0, WAVE_SHARE) / counts
-    return Start(pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1), _masking(orientations), np.log(shares))
+    return Start(pixels, taps, wide, _masking(orientations), np.log(shares))
 
 
 class Return(NamedTuple):
@@ -129,17 +122,21 @@ class Return(NamedTuple):
 @lru_cache(maxsize=4)
 def returning(orientations: int) -> Return:
     """Waves of size 1 in each band, and no others; gains undo what a filter adds to a block's corner."""
-    residual, first, second = ((found / found.max()) ** BACK_SHARE for found in magnitudes(orientations))
-    pixels = np.array([fitted(residual[0], SIDE, place, 0.0)[0] for place in PLACES[0]])
-    taps, wide = (
-        np.array(
-            [fitted(goal, side, place, np.pi * k / orientations) for k, goal in enumerate(goals) for place in places]
-        )
-        for goals, side, places in ((first, SIDE, PLACES[1]), (second, 2 * SIDE, PLACES[2]))
-    )
-    taps, wide = (pairs.swapaxes(0, 1).reshape(-1, *pairs.shape[2:]) for pairs in (taps, wide))
+    pixels, taps, wide = _windows([(worth / worth.max()) ** BACK_SHARE for worth in magnitudes(orientations)])
+    taps, wide = (phases.reshape(-1, *phases.shape[2:]) for phases in (taps, wide))
     octave = BLOCK**2 / 2 * CREST_SHARE / WAVE_SHARE
     return Return(np.concatenate([pixels, taps]), wide, np.log([BLOCK**2, octave, octave]))
+
+
+def _windows(goals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Filters of the pixels, (PIXELS, SIDE, SIDE), and of both octaves, (2 phases, pairs, k, k), fitted to goals."""
+    residual, *octaves = goals
+    pixels = np.array([fitted(residual[0], SIDE, place, 0.0)[0] for place in PLACES[0]])
+    taps, wide = (
+        np.array([fitted(goal, side, place, np.pi * k / len(own)) for k, goal in enumerate(own) for place in places])
+        for own, side, places in zip(octaves, (SIDE, 2 * SIDE), PLACES[1:], strict=True)
+    )
+    return pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1)
 
 
 def _masking(orientations: int) -> np.ndarray:

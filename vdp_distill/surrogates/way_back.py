@@ -35,7 +35,9 @@ class WayBack(nn.Module):
         for name, value in (taps | {"gain": start.gain}).items():
             value = torch.tensor(value, dtype=torch.get_default_dtype()).contiguous()
             self.register_parameter(name, nn.Parameter(value))
-        self.register_buffer("corners", torch.tensor(_between_corners()).float(), persistent=False)
+        self.register_buffer(
+            "corners", torch.tensor(_between_corners(), dtype=torch.get_default_dtype()), persistent=False
+        )
         self.filters = config.groups[0], 2 * config.groups[1]
 
     def forward(self, narrow: Tensor, wide: Tensor, coarse: Tensor, factor: Tensor) -> Tensor:
