@@ -23,6 +23,9 @@ SCORES = {
 NOISY = "noisy"
 """In place of a loss: the images as the denoisers get them."""
 
+SCORES_A_LINE = 4
+"""Beside a row of pictures, where more would be cut off."""
+
 
 def plot_scores(rows: Sequence[dict]) -> np.ndarray:
     """A panel for each score, a line for each loss through the mean of its seeds, a point for each seed; uint8."""
@@ -65,8 +68,9 @@ def gallery(
     rows = []
     for number in range(len(clean)):
         pictures = {name: to_picture(images[number].clamp(0, 1)) for name, images in restored.items()}
-        worst = ", ".join(f"{values[number]:.1f}" for values in scores.values())
-        rows.append({"clean": to_picture(clean[number]), **pictures, "label": f"log10 C\n{worst}"})
+        worst = [f"{values[number]:.1f}" for values in scores.values()]
+        lines = [", ".join(worst[start : start + SCORES_A_LINE]) for start in range(0, len(worst), SCORES_A_LINE)]
+        rows.append({"clean": to_picture(clean[number]), **pictures, "label": "\n".join(["log10 C", *lines])})
         colours = {name: heatmap(P_map[number, 0], pictures[name], legend=False) for name, P_map in maps.items()}
         nothing = heatmap(0 * next(iter(maps.values()))[number, 0], clean[number], legend=False)
         rows.append({"clean": nothing, **colours, "label": "P_map, exact"})

@@ -1,6 +1,6 @@
 """The cards of the small visual systems in ``models/``, from the results files.
 
-    python -m benchmarks.model_cards [--run FOLDER --name vdp-fast-v1 --data FOLDER --minutes 20]
+    python -m benchmarks.model_cards [--run FOLDER --name vdp-fast-v1 --recipe vdp-fast --data FOLDER --minutes 20]
 
 With ``--run`` the folder of a training run is released first: weights, golden values and recipe are copied to
 ``models/NAME``. Without it each card is written anew from the files ``surrogates*.csv`` and ``speed-*.csv`` in
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.card_texts import ABOUT, CARD, RECIPE, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
+from benchmarks.card_texts import ABOUT, CARD, STAGES, START, TAKES, THEN, UNSEEN, WEAKNESS
 from benchmarks.hard_pairs import hard_pairs
 from benchmarks.machine import RESULTS
 from benchmarks.readme_tables import read
+from benchmarks.surrogates_errors import JUDGED, NEAR
 from vdp_distill import HDRVDP2, zoo
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import models_folder, read_toml
@@ -30,14 +31,24 @@ SHOWN, LEAST_CONTRAST = 4, 0.3
 RELEASED = ("model.safetensors", "golden.safetensors", "recipe.toml", "log.csv", "curve.png")
 
 
-def release(run: Path, name: str, data: Path, minutes: float) -> None:
-    """Copy a run into the zoo, and note what it was trained on."""
+def release(run: Path, name: str, recipe: str, data: Path, minutes: float) -> None:
+    """Copy a run into the zoo, and note how it was made: after the steps before it, if it went on from the model."""
     folder = models_folder() / name
     folder.mkdir(exist_ok=True)
     (folder / "README.md").unlink(missing_ok=True)  # the card of other weights
     for part in RELEASED:
         shutil.copy(run / part, folder / part)
-    (folder / "training.json").write_text(json.dumps(training_data(data) | {"minutes": minutes}, indent=1) + "\n")
+    start = read_toml(run / "recipe.toml")["training"]["start"]
+    made = folder / "training.json"
+    before = json.loads(made.read_text())["steps"] if start == name and made.is_file() else []
+    step = {"recipe": recipe, **training_data(data), "minutes": minutes, "pairs": pairs_seen(folder)}
+    made.write_text(json.dumps({"steps": [*before, step]}, indent=1) + "\n")
+
+
+def pairs_seen(folder: Path) -> int:
+    """Pairs that the training looked at, some more than once, until its best validation: those weights are kept."""
+    best = min(read(folder / "log.csv"), key=lambda row: float(row["val_loss"]))
+    return int(best["images"]) // 2
 
 
 def training_data(data: Path) -> dict:
@@ -109,7 +120,10 @@ def judged_on(name: str) -> str:
     """What the numbers were measured on."""
     row = next(row for row in read(RESULTS / "surrogates.csv") if row["model"] == name)
     return (
-        f"128x128 pairs: {row['data']}; no training sample was cut from these photographs. Whole images of 1920x1080: "
+        f"128x128 pairs: {row['data']}; no training sample was cut from these photographs. Contrast is judged where "
+        f"the exact C_max is {JUDGED[0]:g} to {JUDGED[1]:g}; near threshold is a P_det of {NEAR[0]:g} to {NEAR[1]:g}; "
+        f"an error of P_map is the mean over the pixels of a pair, and a peak is looked for where P_det is over "
+        f"{NEAR[0]:g}. Whole images of 1920x1080: "
         "noise, blur, JPEG, a darker patch, a change of colour and banding, each at four strengths, on three "
         "photographs that no training sample was cut from, at 45 pixels per degree. Gradients are by code values of "
         "the sample's display. `python -m benchmarks.surrogates`; "
@@ -117,23 +131,43 @@ def judged_on(name: str) -> str:
     )
 
 
-def made_of(training: dict) -> tuple[str, str]:
-    """A training set in words, and the commands that make it."""
-    sets = [f"{recipe['samples']:,} samples of the recipe `{recipe['name']}`" for recipe in training["recipes"]]
-    names = [recipe["name"] for recipe in training["recipes"]]
-    commands = [
-        f"vdp-distill generate {name} --count {recipe['samples']} --images FOLDER --out {name}"
-        + " --gradient" * recipe.get("gradient", False)
-        for name, recipe in zip(names, training["recipes"], strict=True)
-    ]
-    if len(names) > 1:
-        commands.append(f"vdp-distill data merge {' '.join(names)} --out DIR")
-    return " and ".join(sets), "\n".join(f"    {command}" for command in commands)
+def step_lines(steps: list[dict]) -> list[str]:
+    """Rows of the table of trainings, each of which goes on where the one before it ended."""
+    lines = []
+    for number, step in enumerate(steps, start=1):
+        sets = [
+            f"{part['samples']:,} of `{part['name']}`{', with gradients' * part['gradient']}"
+            for part in step["recipes"]
+        ]
+        about = (f"`{step['recipe']}`", "; ".join(sets), f"{step['pairs']:,}", step.get("minutes", "not noted"))
+        lines.append(f"| {number} | {' | '.join(map(str, about))} | `{step['manifest_sha256']}` |")
+    return lines
 
 
-def pairs_seen(name: str) -> int:
-    """Pairs that the training's steps looked at, some more than once."""
-    return int(read(models_folder() / name / "log.csv")[-1]["images"]) // 2
+def command_lines(steps: list[dict]) -> list[str]:
+    """What makes the sets and trains on them, step by step."""
+    lines = []
+    for number, step in enumerate(steps, start=1):
+        parts = []
+        for part in step["recipes"]:
+            parts.append(f"{part['name']}-{number}")
+            kept = " --gradient" * part["gradient"]
+            count = f"--count {part['samples']}{kept}"
+            lines.append(f"vdp-distill generate {part['name']} {count} --images FOLDER --out {parts[-1]}")
+        data = parts[0]
+        if len(parts) > 1:
+            data = f"data-{number}"
+            lines.append(f"vdp-distill data merge {' '.join(parts)} --out {data}")
+        start = f" --start step-{number - 1}" if number > 1 else ""
+        lines.append(f"vdp-distill train {step['recipe']} --data {data}{start} --out step-{number}")
+    return [f"    {line}" for line in lines]
+
+
+def worst_lines(name: str) -> list[str]:
+    """Rows of the table of the judged pairs that the model is most wrong about."""
+    rows = [row for row in read(RESULTS / "surrogates-worst.csv") if row["model"] == name]
+    columns = ("distortion", "pixels_per_degree", "C_max_exact", "C_max")
+    return [f"| {' | '.join(row[column] for column in columns)} |" for row in rows]
 
 
 def distortion_lines(name: str) -> list[str]:
@@ -148,9 +182,8 @@ def card(name: str) -> str:
     folder = models_folder() / name
     kind = read_toml(folder / "recipe.toml")["network"]["kind"]
     network = zoo.load_network(name)
-    training = json.loads((folder / "training.json").read_text())
+    steps = json.loads((folder / "training.json").read_text())["steps"]
     domain = [f"| {what} | {low:g} | {high:g} |" for what, (low, high) in zoo.load(name).domain.items()]
-    trained_on, commands = made_of(training)
     return CARD.format(
         name=name,
         about=textwrap.fill(ABOUT[kind], 120),
@@ -163,16 +196,13 @@ def card(name: str) -> str:
         domain="\n".join(domain),
         parameters=sum(value.numel() for value in network.parameters()),
         digest=file_hash(folder / "model.safetensors"),
-        data_hash=training["manifest_sha256"],
-        trained_on=trained_on,
-        pairs_seen=pairs_seen(name),
-        commands=commands,
-        then=textwrap.fill(THEN[kind], 120, break_on_hyphens=False) + "\n" if kind in THEN else "",
+        commands="\n".join(command_lines(steps)),
+        steps="\n".join(step_lines(steps)),
+        worst="\n".join(worst_lines(name)),
+        then="\n" + textwrap.fill(THEN[kind], 120, break_on_hyphens=False) + "\n" if kind in THEN else "",
         start=START[kind],
         weakness=textwrap.fill(WEAKNESS[kind], 120),
         judged=textwrap.fill(f"{judged_on(name)} {UNSEEN}", 120),
-        minutes=training["minutes"],
-        recipe=RECIPE.get(kind, f"vdp-{kind}"),
     )
 
 
@@ -181,11 +211,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--run", type=Path)
     parser.add_argument("--name")
+    parser.add_argument("--recipe")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--minutes", type=float)
     options = parser.parse_args()
     if options.run:
-        release(options.run, options.name, options.data, options.minutes)
+        release(options.run, options.name, options.recipe, options.data, options.minutes)
         return
     for name in zoo.names():
         path = models_folder() / name / "README.md"

@@ -7,8 +7,8 @@ photographs if no folder is given), or on the whole of a set whose photographs n
 of log contrast near threshold; and on the contrast at which Gabor patches are seen. Truth is what the set holds: the
 exact metric in float32, whose distance to float64 the set's own card gives. ``--viewing`` takes a set of the recipe
 ``unseen-viewing``, whose displays and rooms no model was trained on either. Writes ``results/surrogates.csv``,
-``surrogates.png`` with the calibration curves, and ``surrogates-distortions.csv``. A model that is judged again
-replaces its own rows; the others' stay, but the picture shows only what was judged together.
+``surrogates.png`` with the calibration curves, ``surrogates-distortions.csv`` and ``surrogates-worst.csv``. A model
+that is judged again replaces its own rows; the others' stay, but the picture shows only what was judged together.
 """
 
 import argparse
@@ -25,7 +25,14 @@ from torch import Tensor
 
 from benchmarks.gabors import threshold_errors
 from benchmarks.machine import RESULTS
-from benchmarks.surrogates_errors import distortion_rows, gradient_rows, number_rows, settings_of, unseen_rows
+from benchmarks.surrogates_errors import (
+    distortion_rows,
+    gradient_rows,
+    number_rows,
+    settings_of,
+    unseen_rows,
+    worst_rows,
+)
 from benchmarks.surrogates_figure import plot
 from benchmarks.surrogates_large import Large
 from benchmarks.thresholds import kept
@@ -141,8 +148,9 @@ def main() -> None:
         judged = {model: judge(model, samples, kinds, name, options.gradients, large, viewed) for model in models}
     rows = [row for own, _ in judged.values() for row in own]
     replace(RESULTS / "surrogates.csv", rows, models)
-    by_kind = [row for model, (_, found) in judged.items() for row in distortion_rows(model, found, samples, kinds)]
-    replace(RESULTS / "surrogates-distortions.csv", by_kind, models)
+    for part, of_pairs in {"distortions": distortion_rows, "worst": worst_rows}.items():
+        own = [row for model, (_, found) in judged.items() for row in of_pairs(model, found, samples, kinds)]
+        replace(RESULTS / f"surrogates-{part}.csv", own, models)
     plot({Path(model).name: found for model, (_, found) in judged.items()}, samples, RESULTS / "surrogates.png")
     for row in rows:
         print(f"{Path(row['model']).name:16} {row['quantity']:50} {row['value']:>10} {row['unit']}")

@@ -10,7 +10,17 @@ from torch import Tensor
 from vdp_distill.display import Display
 from vdp_distill.losses import VDPLoss
 
-__all__ = ["JUDGED", "NEAR", "distortion_rows", "gradient_rows", "number_rows", "settings_of", "unseen_rows"]
+__all__ = [
+    "JUDGED",
+    "NEAR",
+    "cosine_rows",
+    "distortion_rows",
+    "gradient_rows",
+    "number_rows",
+    "settings_of",
+    "unseen_rows",
+    "worst_rows",
+]
 
 Row = tuple[str, float, str, int]
 """Quantity, value, unit, samples."""
@@ -24,8 +34,8 @@ PEAK_DEG = 0.25
 CODES = 4096
 """Nodes of the table from light to code values."""
 
-UNSEEN = ("log10 C_max, RMSE", "log10 C_max, SROCC", "P_det near threshold, MAE", "P_map, MAE", "Q, RMSE")
-"""What is stated of distortions and of viewing conditions that were never trained on."""
+WORST = 3
+"""Pairs that a card names, of those that its model is most wrong about."""
 
 
 def settings_of(samples: dict[str, Tensor], rows: slice) -> dict:
@@ -85,7 +95,12 @@ def gradient_rows(model: str, samples: dict[str, Tensor], count: int) -> list[Ro
     losses = [
         VDPLoss(name, encoding="sRGB-display", pixels_per_degree=30.0, check_values=False) for name in (model, "exact")
     ]
-    cosines = torch.stack([_cosine(losses, samples, slice(row, row + 1)) for row in chosen]).double()
+    return cosine_rows([_cosine(losses, samples, slice(row, row + 1)) for row in chosen])
+
+
+def cosine_rows(found: Sequence[Tensor]) -> list[Row]:
+    """How cosines between gradients lie."""
+    cosines = torch.stack(tuple(found)).double()
     values = {"median cosine": cosines.median(), "lowest tenth": cosines.quantile(0.1), "least cosine": cosines.min()}
     name = "gradient of log C near threshold"
     return [(f"{name}, {what}", float(value), "", len(cosines)) for what, value in values.items()]
@@ -120,7 +135,7 @@ def unseen_rows(
     if not len(samples["Q"][chosen]):
         return []
     rows = number_rows(*({name: values[chosen] for name, values in part.items()} for part in (found, samples)))
-    return [(f"unseen {what}: {name}", *numbers) for name, *numbers in rows if name in UNSEEN]
+    return [(f"unseen {what}: {name}", *numbers) for name, *numbers in rows]
 
 
 def distortion_rows(model: str, found: dict[str, Tensor], samples: dict[str, Tensor], kinds: list[str]) -> list[dict]:
@@ -135,3 +150,20 @@ def distortion_rows(model: str, found: dict[str, Tensor], samples: dict[str, Ten
             shown = {name: f"{float(value):.3f}" for name, value in numbers.items()}
             rows.append({"model": model, "distortion": kind, "samples": int(own.sum()), **shown})
     return rows
+
+
+def worst_rows(model: str, found: dict[str, Tensor], samples: dict[str, Tensor], kinds: list[str]) -> list[dict]:
+    """The pairs whose log10 C_max is farthest off, the worst first."""
+    exact, seen = samples["sum_S"].double(), found["C_max"].double().clamp(min=1e-9)
+    error = torch.where((exact > JUDGED[0]) & (exact < JUDGED[1]), (seen / exact).log10().abs(), -1.0)
+    degree = samples["conditions/pixels_per_degree"].flatten()
+    return [
+        {
+            "model": model,
+            "distortion": kinds[row],
+            "pixels_per_degree": f"{float(degree[row]):.3g}",
+            "C_max_exact": f"{float(exact[row]):.3g}",
+            "C_max": f"{float(seen[row]):.3g}",
+        }
+        for row in error.topk(min(WORST, len(error))).indices.tolist()
+    ]

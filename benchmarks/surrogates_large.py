@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from pathlib import Path
 
 import numpy as np
@@ -11,27 +11,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.surrogates_errors import number_rows
+from benchmarks.surrogates_errors import NEAR, cosine_rows, number_rows
 from vdp_distill import zoo
 from vdp_distill.example_pairs import photograph_pairs
+from vdp_distill.losses import VDPLoss
 from vdp_distill.metric import HDRVDP2
 
 __all__ = ["DISTORTIONS", "Large"]
 
 HEIGHT, WIDTH = 1080, 1920
 SETTINGS = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
-STATED = (
-    "log10 C_max, RMSE",
-    "log10 C_max, p99 error",
-    "log10 C_max, worst error",
-    "log10 C_max, SROCC",
-    "P_det near threshold, MAE",
-    "P_map, MAE",
-    "P_map, worst error",
-    "peak of the map within 0.25 degrees",
-    "Q, RMSE",
-    "Q, worst error",
-)
 
 
 def _noise(image: Tensor, strength: float) -> Tensor:
@@ -105,11 +94,27 @@ class Large:
         names = ("P_map", "C_map", "P_det", "C_max", "Q")
         return {name: torch.cat([getattr(result, name) for result in results]) for name in names}
 
+    def _near(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs near threshold."""
+        for pair, P_det in zip(self._pairs(), self.truth["P_det"], strict=True):
+            if NEAR[0] < P_det < NEAR[1]:
+                yield pair
+
+    @staticmethod
+    def _cosine(pair: tuple[Tensor, Tensor], model: str) -> Tensor:
+        """Of the gradients of the model's loss and of the exact metric's."""
+        gradients = []
+        for name in (model, "exact"):
+            test = pair[0].clone().requires_grad_()
+            VDPLoss(name, **SETTINGS)(test, pair[1]).backward()
+            gradients.append(test.grad.flatten())
+        return torch.cosine_similarity(*gradients, dim=0)
+
     def rows(self, model: str) -> list[tuple[str, float, str, int]]:
         """Errors of a model."""
         count = len(self.truth["Q"])
         truth = {**self.truth, "sum_S": self.truth["C_max"]}
         truth["conditions/pixels_per_degree"] = torch.full((count,), SETTINGS["pixels_per_degree"])
         found = self._seen(zoo.load(model, **SETTINGS))
-        rows = [row for row in number_rows(found, truth) if row[0] in STATED]
+        rows = [*number_rows(found, truth), *cosine_rows(map(self._cosine, self._near(), repeat(model)))]
         return [(f"{WIDTH}x{HEIGHT}: {name}", *numbers) for name, *numbers in rows]

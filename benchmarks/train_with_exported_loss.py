@@ -12,7 +12,7 @@ from torch.nn import functional as F
 files = {"vdp_distill.json": ""}
 loss = torch.export.load(sys.argv[1], extra_files=files).module()
 record = json.loads(files["vdp_distill.json"])
-size = [side if isinstance(side, int) else side["to"] for side in (record["height"], record["width"])]
+size = [side if isinstance(side, int) else side["from"] for side in (record["height"], record["width"])]
 channels = record["channels"]
 pixels_per_degree = torch.tensor([30.0])
 

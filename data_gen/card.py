@@ -154,17 +154,23 @@ def _aim(columns: dict[str, np.ndarray], aim: dict) -> list[str]:
     reached = np.abs(P_det - goal) <= REACHED
     edges = np.linspace(*aim["P_det"], GOAL_BINS + 1)
     counts = np.histogram(P_det, edges)[0]
+    missed = "" if reached.all() else _missed(P_det[~reached], goal[~reached], factor[~reached])
     return [
         f"Aimed: {wanted.sum()} samples, goals even over P_det {edges[0]:g} to {edges[-1]:g}; {reached.mean():.1%} lie "
-        f"within {REACHED} of their goal. Of the others {np.mean(P_det[~reached] < goal[~reached]):.0%} stay under it: "
-        f"their difference, multiplied by {np.median(factor[~reached]):.3g} in the middle, has no room left on the "
-        "display or is none that the metric sees.",
+        f"within {REACHED} of their goal.{missed}",
         "",
         "| P_det from | " + " | ".join(f"{edge:.2f}" for edge in edges[:-1]) + " |",
         "|---" * (GOAL_BINS + 1) + "|",
         "| aimed samples | " + " | ".join(map(str, counts)) + " |",
         "",
     ]
+
+
+def _missed(P_det: np.ndarray, goal: np.ndarray, factor: np.ndarray) -> str:
+    return (
+        f" Of the others {np.mean(P_det < goal):.0%} stay under it: their difference, multiplied by "
+        f"{np.median(factor):.3g} in the middle, has no room left on the display or is none that the metric sees."
+    )
 
 
 def _sizes(folder: Path, columns: dict[str, np.ndarray]) -> list[str]:

@@ -50,9 +50,10 @@ def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers:
     ValueError
         If the folder holds shards and ``resume`` is off, or those of another recipe.
     """
-    if resume and (out / MANIFEST).is_file():
+    has_samples = bool(shard_paths(out))  # a run that was stopped before its first shard binds nobody to its recipe
+    if resume and has_samples and (out / MANIFEST).is_file():
         return _go_on(recipe, out)
-    if shard_paths(out) or (out / MANIFEST).exists():
+    if has_samples:
         raise ValueError(f"{out} holds a data set already; go on with it by --resume, or choose another folder")
     needed = recipe.scenes.photographs > 0
     sources, skipped = find_photographs(images, recipe.size_pixels, workers, licences) if needed else ([], [])

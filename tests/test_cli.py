@@ -101,6 +101,23 @@ def test_displays(run):
     assert settings["display"]["max_luminance"] == 200 and settings["pixels_per_degree"] == pytest.approx(75.4, abs=0.1)
 
 
+def test_benchmark_on_a_display(run, tmp_path):
+    assert "standard_4k" in run("benchmark", "--display", "?").stdout
+    options = ["--size", "40x48", "--repeats", "1", "--display", "standard_4k", "--out", tmp_path / "b.json"]
+    assert run("benchmark", *options).exit_code == 0
+    settings = json.loads((tmp_path / "b.json").read_text())["about"]["settings"]
+    assert float(settings["pixels_per_degree"]) == pytest.approx(75.4, abs=0.1)
+
+
+def test_what_was_computed_is_told_before_a_picture_fails(run, tmp_path):
+    done = run("compare", "test.png", "reference.png", *PPD, "--heatmap", "text.png/h.png")
+    assert done.exit_code == 2 and "P_det" in done.stdout
+    made = tmp_path / "smallest.jpg"
+    done = run("jnd", "small.png", "--ppd", "60", "--quiet", "--out", made, "--plot", "text.png/curve.png")
+    assert done.exit_code == 2 and "text.png" in done.stderr
+    assert read_image(made).array.shape == (40, 40, 3)
+
+
 def test_options_reach_the_record(run):
     options = ["--surround", "-1", "--peak-sensitivity", "2.2", "--no-masking", "--no-mtf", "--rgb-display", "crt"]
     settings = json.loads(run("compare", "test.png", "reference.png", *PPD, "--json", *options).stdout)["settings"]
@@ -150,6 +167,14 @@ BAD = {
     "device name": (["compare", "test.png", "reference.png", *PPD, "--device", "gpu"], "device must be cpu or cuda"),
     "units": (["compare", "test.png", "reference.png", *PPD, "--cdm2-per-unit", "2"], "is for files that hold light"),
     "jnd share": (["jnd", "test.png", "--p", "50"], "between 0 and 1"),
+    "jnd folder's plot": (["jnd", ".", "--out", "smaller", "--plot", "curve.png"], "--plot is of one picture"),
+    "train images": (
+        ["train", "tiny", "--data", ".", "--images", ".", "--out", "run"],
+        "is of --data online:RECIPE",
+    ),
+    "train start": (["train", "jnd", "--data", ".", "--start", "run", "--out", "j"], "starts from no other weights"),
+    "benchmark names": (["benchmark", "--model", "a/run", "--model", "b/run", "--size", "40x48"], "share a name"),
+    "benchmark folder": (["benchmark", "--size", "40x48", "--hdrvdp-dir", "."], "is of engine='original'"),
 }
 
 

@@ -194,6 +194,14 @@ def test_a_disk_too_small_is_refused_before_the_start(tmp_path, monkeypatch, cap
     with pytest.raises(OSError, match="disk is too small"):
         make(small_recipe(), tmp_path / "out")
     assert not shard_paths(tmp_path / "out")
+    monkeypatch.undo()
+    for resume in (False, True):  # what the message advises: another recipe, in the same folder
+        shutil.rmtree(tmp_path / "out")
+        monkeypatch.setattr(run.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+        with pytest.raises(OSError, match="disk is too small"):
+            make(small_recipe(), tmp_path / "out")
+        monkeypatch.undo()
+        assert make(small_recipe(targets=targets(store="inputs")), tmp_path / "out", resume=resume).made
 
 
 def test_a_disk_that_fills_up_loses_nothing(undisturbed, tmp_path):

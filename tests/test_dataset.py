@@ -15,6 +15,7 @@ from vdp_distill.packing import PACKINGS, pack, pack_light, unpack, unpack_light
 from vdp_distill.pipeline import Retina
 from vdp_distill.shard_reader import ShardReader
 from vdp_distill.targets import IMAGES, complete, exact_metric
+from vdp_distill.training.divergence import named
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,12 @@ def test_merge_puts_sets_together(folder, tmp_path):
     alone = [dataset.read_manifest(part) for part in (folder, tmp_path / "other")]
     for key in ("sets", "recipes"):  # in one order, so that a sample is named by its own recipe
         assert about[key] == [*alone[0][key], *alone[1][key]]
+    data = ShardDataset(merged)
+    origins = [f"recipe {alone[k]['recipes'][0]['name']!r} (set {about['sets'][k][:12]})" for k in (0, 1)]
+    assert [data.made_by(number) for number in (0, 19, 20, 39)] == [origin for origin in origins for _ in "ab"]
+    first, second = (int(data[number]["samples/index"]) for number in (3, 23))
+    # Numbers of one sample in two sets: each with its set.
+    assert named(data, [3, 23]) == f"index [{first}] of {origins[0]}, index [{second}] of {origins[1]}"
     with pytest.raises(ValueError, match="more than once"):
         dataset.merge([folder, merged], tmp_path / "twice")
     with pytest.raises(FileExistsError, match="shards already"):

@@ -1,6 +1,9 @@
 """Programs of many sizes: the module's values and gradients at every size, and a refusal of the others."""
 
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from vdp_distill import VDPLoss
 from vdp_distill.export import export_loss, free_sides, load_exported
 from vdp_distill.free_sizes import octaves
 from vdp_distill.pyramid import pyramid_height
+
+EXAMPLE = Path(__file__).parent.parent / "benchmarks" / "train_with_exported_loss.py"
 
 
 def values_of(losses, size, batch, seed):
@@ -66,6 +71,11 @@ def test_a_program_takes_any_size_of_an_octave(tmp_path):
     path = export_loss("vdp-swift-v1", tmp_path / "loss.pt2", sides=(34, 38), encoding="sRGB-display")
     loaded = load_exported(path)
     agree("vdp-swift-v1", loaded)
+    # The file trains a network where torch alone is known: of all its sizes the example takes the least.
+    done = subprocess.run([sys.executable, EXAMPLE, path], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    losses = [float(line.split()[-1]) for line in done.stdout.splitlines()]
+    assert losses[-1] < losses[0]
     assert loaded.record["shorter_side"] == {"from": 34, "to": 38, "step": 1}
 
 

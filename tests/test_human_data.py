@@ -11,7 +11,7 @@ from vdp_distill.human_data import MCLJCI, SyntheticObservers, read_labels
 from vdp_distill.human_labels import name_of
 from vdp_distill.judgements import Judgement, Viewing, deal_folds, reduce_image
 from vdp_distill.synthetic_observers import Observers, fit_observers, level_at
-from vdp_distill.synthetic_pictures import encoded
+from vdp_distill.synthetic_pictures import encoded, load_photographs
 
 SIZE = (48, 64)
 LEVELS = (10, 50, 90)
@@ -200,6 +200,22 @@ def test_synthetic_set(synthetic):
     assert set(data.skipped) == {"small", "broken"} and "smaller than 64x48" in data.skipped["small"]
     shares = np.array([row.share for row in data.judgements]).reshape(3, 3)
     assert (np.diff(shares, axis=1) <= 0).all() and data.expected().shape == (9,)
+
+
+def test_photographs_of_one_name_are_two(tmp_path):
+    for place, name in enumerate(("a/001.png", "b/001.png", "c.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture(place).save(tmp_path / name)
+    kept, skipped = load_photographs(tmp_path, SIZE)
+    assert set(kept) == {(tmp_path / "a/001.png").as_posix(), (tmp_path / "b/001.png").as_posix(), "c"} and not skipped
+
+
+def test_functions_without_a_name_of_their_own_share_no_contrasts(tmp_path):
+    cuts = {"cut": np.asarray(picture())}
+    options = {"levels": (5, 40), "size": SIZE, "observers": Observers(300.0, 0.4), "cache": tmp_path}
+    functions = (lambda image, level, k=k: image.point(lambda v: min(255, v + k * level)) for k in (0, 2))
+    weak, strong = (SyntheticObservers(cuts, distort=function, **options) for function in functions)
+    assert weak.contrast["cut"][40] == 0 < strong.contrast["cut"][40]
 
 
 def test_synthetic_contrast_is_the_exact_metrics(synthetic):

@@ -213,8 +213,22 @@ def test_a_folder(folder, tmp_path, photograph):
         folder, tmp_path / "out", progress=lambda rows, total: made.append(total) or rows, **options
     )
     assert made == [2] and not again.failed and kept.stat().st_mtime_ns == stamp
+
+    # So does an original that was changed: the file of the former one is replaced.
+    Image.fromarray(photograph[::-1]).save(folder / "a.png")
+    changed = find_jnd_folder(folder, tmp_path / "out", **options)
+    assert not changed.failed and kept.stat().st_mtime_ns != stamp
     with pytest.raises(ValueError, match="files of another run"):
         find_jnd_folder(folder, tmp_path / "out", **{**options, "p": 0.5})
+
+
+def test_a_picture_for_which_the_memory_is_too_small_is_a_row(folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")  # torch's own kind
+
+    monkeypatch.setattr("vdp_distill.jnd.folders.find_jnd", full)
+    report = find_jnd_folder(folder, tmp_path / "out")
+    assert len(report.failed) == 4 and "allocate memory" in report.failed[0]["notes"]
 
 
 def test_folders_that_do_not_fit(folder, tmp_path):

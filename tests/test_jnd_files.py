@@ -129,3 +129,12 @@ def test_a_deep_picture_that_is_turned_is_stored_upright(tmp_path):
     kept = Image.Exif()
     kept.load(picture.metadata["exif"])
     assert kept.get(0x0112, 1) == 1 and kept[0x010F] == "maker"
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+def test_exif_that_is_damaged_is_left_out_and_said(codec, photograph, tmp_path):
+    path = tmp_path / "damaged.jpg"
+    Image.fromarray(photograph).save(path, exif=b"Exif\0\0XX*\0garbagegarbage")
+    picture = read_picture(path, CODECS[codec])
+    assert "its EXIF data are damaged: left out" in picture.notes
+    assert "exif" not in Image.open(io.BytesIO(picture.encode(CODECS[codec], 60))).info

@@ -212,3 +212,28 @@ def test_a_study_trains_on_models_that_have_responses_alone():
     """By default it took all released models, and stopped after minutes at the one that looks at blocks."""
     found = released_networks()
     assert "ours on vdp-cortex-v1" in found and "ours on vdp-swift-v1" not in found
+
+
+def test_inside_a_network_that_trains_it_stays_as_it_was_trained():
+    network = PaperNetwork(PaperConfig(widths=(2,), kernels=(3,), strides=(2,)))
+    model = jnd_model.JND(network, Responder(display="mcl-jci", pixels_per_degree=30), trained_pixels_per_degree=30)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    outer = torch.nn.Sequential(model).train()
+    model(torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 96))
+    assert outer.training and not network.training
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_its_eye_moves_with_it():
+    eye = Responder("vdp-fast-v1", display="mcl-jci", contrast=False)
+    model = jnd_model.JND(DifferenceNetwork(ALONE), eye, trained_pixels_per_degree=90).to("meta")
+    assert {value.device.type for metric in eye.metrics.values() for value in metric.parameters()} == {"meta"}
+    assert next(model.network.parameters()).device.type == "meta"
+
+
+@pytest.mark.parametrize("model", ["vdp-cortex-v1", "vdp-fast-v1"])
+def test_an_eye_sees_images_of_another_precision(model):
+    images = torch.rand(2, 1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    eye = Responder(model, display="mcl-jci")
+    single, double = eye(*images).contrast, eye(*images.double()).contrast
+    torch.testing.assert_close(double, single, rtol=1e-4, atol=1e-4)  # light is made in another precision

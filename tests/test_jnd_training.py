@@ -174,6 +174,31 @@ def test_runs_that_do_not_fit(store, tmp_path):
         train(recipe(fold=99), store, tmp_path / "other", progress=False)
 
 
+def test_a_gradient_that_diverges_reaches_no_weight(store, tmp_path, monkeypatch):
+    """A square root has a value at 0, but no slope."""
+    monkeypatch.setitem(LOSSES, "distance", lambda probability, *_: (probability - probability.detach()).sqrt())
+    small = PaperConfig(widths=(2,), kernels=(3,), strides=(2,))
+    with pytest.raises(DivergedError, match="its gradient became NaN or infinite at step 0"):
+        train(recipe(small), store, tmp_path / "run", progress=False)
+
+
+def test_a_card_that_cannot_be_written_leaves_the_last_validation_whole(store, tmp_path, monkeypatch):
+    small, out = PaperConfig(widths=(2,), kernels=(3,), strides=(2,)), tmp_path / "run"
+    train(recipe(small, steps=3), store, out, progress=False)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    (out / "recipe.toml").write_text(recipe(small).text())
+
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("vdp_distill.jnd.report._card", full)
+    with pytest.raises(OSError, match="disk full"):
+        train(recipe(small), store, out, resume=True, progress=False)
+    after = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert after | {"recipe.toml": b""} == before | {"recipe.toml": b""}
+    jnd_model.load_network(out)  # weights and card agree
+
+
 def test_a_loss_that_diverges(store, tmp_path, monkeypatch):
     bad = lambda *_: torch.full((4,), float("nan"), requires_grad=True)  # noqa: E731 - one line says it
     monkeypatch.setitem(LOSSES, "distance", bad)

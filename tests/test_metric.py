@@ -1,5 +1,6 @@
 """The whole metric against the original's golden values, and the laws it must keep."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import goldens
@@ -11,6 +12,7 @@ from conftest import make_pair
 from vdp_distill import HDRVDP2, Display, hdrvdp2
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Geometry
+from vdp_distill.settings import Settings
 from vdp_distill.stages import STAGES
 
 
@@ -299,3 +301,32 @@ def test_long_floats_in_any_order_are_computed_in_double(dtype):
     found = hdrvdp2(1.1 * light.astype(dtype), light.astype(dtype), encoding="luminance", pixels_per_degree=30)
     assert found.C_map.dtype == np.float64
     np.testing.assert_allclose(found.C_map, expected.C_map, rtol=1e-9)
+
+
+def test_threads_share_the_filters_of_more_sizes_than_are_remembered():
+    """A size that another thread forgets while this one asks for it."""
+    pairs = [torch.rand(2, 1, 1, 32, 32 + 4 * k, generator=torch.Generator().manual_seed(k)) for k in range(9)]
+    settings, interval = {"encoding": "luma-display", "pixels_per_degree": 30}, sys.getswitchinterval()
+
+    def C_max(pair):
+        return float(hdrvdp2(*pair, **settings).C_max)
+
+    expected = [C_max(pair) for pair in pairs]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(C_max, pairs * 4))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == expected * 4
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.asarray])
+def test_pixels_per_degree_of_a_batch_come_in_any_kind(kind):
+    images = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    settings = {"encoding": "sRGB-display"}
+    expected = hdrvdp2(*images, pixels_per_degree=torch.tensor([20.0, 60.0]), **settings)
+    found = hdrvdp2(*images, pixels_per_degree=kind([20.0, 60.0]), **settings)
+    assert torch.equal(found.C_map, expected.C_map) and found.settings["pixels_per_degree"] == [20.0, 60.0]
+    one = Settings.create(pixels_per_degree=kind([20.0, 60.0]), **settings).of_pair(1, 2)
+    assert float(one.pixels_per_degree) == 60.0

@@ -89,3 +89,10 @@ def test_order_and_origin_are_those_of_what_it_wraps():
     wrapped = OnPolicy(samples, brighter)
     assert (wrapped.in_order, wrapped.origin) == (True, "recipe 'own'")
     assert (OnPolicy(Samples(), brighter).in_order, OnPolicy(Samples(), brighter).origin) == (False, "")
+
+
+def test_other_processes_would_have_an_old_restorer(tmp_path):
+    sets = OnPolicySets({"train": Samples(), "val": Samples()}, brighter)
+    recipe = Recipe(CortexConfig(kind="fast"), Training(images_per_batch=4, steps=1, loader_processes=1))
+    with pytest.raises(ValueError, match="loader_processes must be 0 on policy"):
+        distill.train(recipe, sets, tmp_path / "run", progress=False)

@@ -51,7 +51,7 @@ def test_the_file_says_what_it_was_made_for(path, model):
     (entry,) = (entry for entry in onnx.load(str(path)).metadata_props if entry.key == "vdp_distill")
     record = json.loads(entry.value)
     assert (record["model"], record["height"], record["width"]) == (model, 34, 40)
-    assert record["range"] == "code values in 0..1"
+    assert (record["range"], record["reduction"]) == ("code values in 0..1", "none")
 
 
 def test_a_model_that_differs_is_not_written(tmp_path):

@@ -143,6 +143,23 @@ def test_light_out_of_domain_is_said_of_either_image(config, bright):
         metric(config, strict=True, encoding="rgb-bt.709")(**light)
 
 
+@ALL
+def test_a_small_lamp_out_of_domain_is_light_out_of_domain(config):
+    """Of one pixel, beside those that say what the receptors' shares are."""
+    light = {"test": torch.full((1, 3, 40, 40), 50.0), "reference": torch.full((1, 3, 40, 40), 50.0)}
+    light["test"][..., 13, 21] = 1e4
+    with pytest.raises(ValueError, match="luminance_cdm2 5e-05 to 4000, got"):
+        metric(config, strict=True, encoding="rgb-bt.709")(**light)
+
+
+@ALL
+def test_a_gradient_to_emission_is_refused_where_it_would_be_wrong(config):
+    emission = torch.tensor(display_matrix("led-lcd", 3), dtype=torch.float32)
+    small = metric(config, emission=emission.requires_grad_())
+    with pytest.raises(ValueError, match="no gradient to emission"):
+        small(*pair(40, 40))
+
+
 @pytest.mark.parametrize(("field", "value"), [("kind", "small"), ("scatter_every", 0)])
 def test_a_wrong_shape_is_refused(field, value):
     with pytest.raises(ValueError, match=f"{field}.*got {value!r}"):

@@ -5,6 +5,7 @@ import oracles
 import pytest
 import torch
 from stage_inputs import gradcheck, randn
+from torch.utils.checkpoint import checkpoint
 
 from vdp_distill import power, pyramid, resize, tiles
 from vdp_distill import sp3_filters as taps
@@ -142,6 +143,24 @@ def test_gradient_of_tiles_is_that_of_the_whole(generator, monkeypatch):
         for y in (tiled, whole)
     ]
     assert all(torch.allclose(*pair, rtol=1e-10) for pair in zip(*second, strict=True))
+
+
+def test_a_checkpoint_runs_tiles_once_more_and_no_oftener(generator, monkeypatch):
+    """Were the tiles' own graphs kept, each of the four would run the checkpoint's part anew."""
+    monkeypatch.setattr(tiles, "TILE_ELEMENTS", 300)
+    image, runs = randn(generator, 1, 2, 64, 11).requires_grad_(), []
+
+    def part(image):
+        runs.append(1)
+        return tiles.in_tiles(lambda x: x.sin() * x, image).square()
+
+    found = torch.autograd.grad(checkpoint(part, image, use_reentrant=False).sum(), image)
+    assert len(runs) == 2
+    (expected,) = torch.autograd.grad((image.sin() * image).square().sum(), image)
+    torch.testing.assert_close(found[0], expected)
+    assert not tiles._is_watched()  # asking changes nothing
+    with torch.autograd.graph.save_on_cpu():
+        assert tiles._is_watched() and tiles._is_watched()
 
 
 def test_gradient_of_tiles_without_a_halo_is_written_whole(generator, monkeypatch):

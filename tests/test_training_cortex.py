@@ -1,5 +1,7 @@
 """What a small visual system is trained by: nothing to learn from a perfect answer, something from its start."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -120,6 +122,20 @@ def test_a_training_starts_from_a_released_model(exact, tmp_path):
     kept, first = (zoo.load_network(model).state_dict() for model in (tmp_path / "run", "vdp-swift-v1"))
     for name, value in first.items():
         torch.testing.assert_close(kept[name], value, rtol=0, atol=1e-7)
+
+
+def test_a_start_that_is_given_takes_the_place_of_the_recipes(exact, tmp_path):
+    sets = {"train": Samples(exact[0]), "val": Samples(exact[0])}
+    released = read_recipe(zoo.model_folder("vdp-swift-v1") / "recipe.toml")
+    recipe = Recipe(released.network, Training(images_per_batch=4, learning_rate=1e-12, steps=1, start="no folder"))
+    distill.train(recipe, sets, tmp_path / "run", progress=False, start="vdp-swift-v1")
+    assert read_recipe(tmp_path / "run" / "recipe.toml").training.start == "vdp-swift-v1"
+    own = shutil.copytree(zoo.model_folder("vdp-swift-v1"), tmp_path / "first")
+    distill.train(recipe, sets, tmp_path / "second", progress=False, start=own)
+    shutil.rmtree(own)  # a run that goes on has its weights in its own state
+    distill.train(recipe, sets, tmp_path / "second", progress=False, start=own, resume=True)
+    with pytest.raises(ValueError, match="kind 'jnd' starts from no other weights; leave start=vdp-swift-v1 out"):
+        distill.train("jnd", tmp_path, tmp_path / "other", start="vdp-swift-v1")
 
 
 def test_only_the_named_parameters_are_learnt(exact, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,3 +176,26 @@ def test_a_recipe_of_another_network(folder, old, new, message):
 def test_a_display_of_other_spectra_is_refused(made, images):
     with pytest.raises(ValueError, match="rgb_display"):
         zoo.load(made)(*images, display=Display(max_luminance=100, rgb_display="crt"), pixels_per_degree=30)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_what_torch_makes_new_tensors_of_changes_no_model(name):
+    images = torch.rand(2, 1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    expected = zoo.load(name, **VIEWING)(*images).C_max
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = zoo.load(name, **VIEWING)(*images).C_max
+    finally:
+        torch.set_default_dtype(torch.float32)
+    # Some helper tensors are then of double precision, and so may the answer be.
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0, check_dtype=False)
+
+
+def test_a_name_that_a_trained_folder_has_too_is_no_guess(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder.rename("vdp-fast")
+    with pytest.raises(ValueError, match=r"'vdp-fast' is both a folder here .* write './vdp-fast' or 'vdp-fast-v1'"):
+        zoo.load_network("vdp-fast")
+    for own in ("./vdp-fast", Path("vdp-fast")):
+        assert isinstance(zoo.load_network(own), Chain)
+    assert not isinstance(zoo.load_network("vdp-fast-v1"), Chain)

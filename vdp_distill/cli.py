@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from vdp_distill.cli_pictures import Display, Encoding, HdrvdpDir, Ppd, compare, jnd, lists_displays
+from vdp_distill.cli_pictures import Display, Encoding, HdrvdpDir, compare, jnd, lists_displays
 
 __all__ = ["app", "main"]
 
@@ -104,6 +104,9 @@ def train(
         str | None, typer.Option(help="Folder of shards, or of photographs; online:RECIPE makes samples on the way.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of photographs for online data.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Released model, or folder of a run, whose weights it starts from.")
+    ] = None,
     resume: Resume = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -112,7 +115,7 @@ def train(
     from vdp_distill.memory import keep_freed_memory
 
     keep_freed_memory()
-    out = train(recipe, _training_data(data, images), out, resume=resume, progress=not quiet)
+    out = train(recipe, _training_data(data, images), out, resume=resume, progress=not quiet, start=start)
     if os.environ.get("LOCAL_RANK", "0") == "0":  # where several devices train, each runs this command
         typer.echo(f"{out}: model.safetensors, its card README.md, log.csv and curve.png")
 
@@ -128,12 +131,16 @@ def benchmark(
     engine: Annotated[str, typer.Option(help="octave or original: run the reference there too.")] = "torch",
     hdrvdp_dir: HdrvdpDir = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    ppd: Ppd = 45.0,
+    ppd: Annotated[
+        float | None, typer.Option("--ppd", help="Pixels per degree; the display's, or 45 without one.")
+    ] = None,
     display: Display = None,
     encoding: Encoding = None,
     out: Annotated[Path | None, typer.Option(help="JSON file for everything that was measured.")] = None,
 ) -> None:
     """Time and fidelity of the exact metric and of models, side by side."""
+    if lists_displays(display):
+        return
     from rich.console import Console
 
     from vdp_distill.example_pairs import photograph_pairs
@@ -192,6 +199,8 @@ def models() -> None:
 def _training_data(data: str | None, images: Path | None):
     """A folder, or what makes samples while a network trains."""
     if data is None or not data.startswith("online:"):
+        if images is not None:
+            raise ValueError(f"--images is of --data online:RECIPE; photographs for a trainer are --data {images}")
         return data
     from data_gen.online_sets import OnlineSets
 

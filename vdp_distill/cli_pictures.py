@@ -51,9 +51,9 @@ def compare(
     if heatmap is not None and heatmap.exists() and any(heatmap.samefile(path) for path in (test, reference)):
         raise FileExistsError(f"--heatmap {heatmap} is one of the pictures that are compared; name another file")
     found = compare(test, reference, model=model, cdm2_per_unit=cdm2_per_unit, device=device, **settings)
+    typer.echo(json.dumps(found.record(), indent=1) if as_json else found)
     if heatmap is not None:
         found.heatmap(heatmap, palette)
-    typer.echo(json.dumps(found.record(), indent=1) if as_json else found)
 
 
 def jnd(
@@ -79,6 +79,8 @@ def jnd(
 
     keep_freed_memory()
     if Path(image).is_dir():
+        if plot is not None:
+            raise ValueError("--plot is of one picture; of a folder the table jnd.csv tells what was found")
         _jnd_folder(Path(image), out, codec, workers, quiet, options)
         return
     from vdp_distill.jnd import find_jnd
@@ -94,8 +96,8 @@ def jnd(
     load_plotting()
     found = find_jnd(image, codec, **options)
     typer.echo(describe(found, Path(image).stat().st_size))
-    picture = plot_curve(found, plot, Path(image).name)
-    typer.echo(f"wrote {save(found, out)} and {picture}")
+    written = save(found, out)  # before the picture, whose failure would lose what was searched for
+    typer.echo(f"wrote {written} and {plot_curve(found, plot, Path(image).name)}")
 
 
 def _jnd_folder(folder: Path, out: Path | None, codec: str, workers: int, quiet: bool, options: dict) -> None:

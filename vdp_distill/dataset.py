@@ -194,6 +194,14 @@ class ShardDataset(Dataset):
             fields = complete(self._metric, *lights, conditions, stages, maps)
         return {key: value[0] for key, value in fields.items()}
 
+    def made_by(self, number: int) -> str:
+        """Recipe and set of a sample in words: in a merged folder ``samples/index`` is of its own set alone."""
+        (place,) = self._places([number])
+        digest = shards.read_header(self._shard(place).file)["set"]
+        manifest = read_manifest(self.folder)
+        names = dict(zip(manifest["sets"], (recipe["name"] for recipe in manifest["recipes"]), strict=True))
+        return f"recipe {names[digest]!r} (set {digest[:12]})"
+
     def text(self, field: str) -> list[str]:
         """A column of words of every sample: ``"samples/distortion"``, ``"conditions/colorspace"``, ..."""
         columns = [self._shard(number).column(field) for number in range(len(self.paths))]

@@ -21,6 +21,7 @@ file                    what of it
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -47,6 +48,7 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
+    start: str | Path | None = None,
 ) -> Path:
     """Train a network.
 
@@ -64,6 +66,8 @@ def train(
         Go on with the run in ``out``, if there is one.
     progress
         Show a progress bar.
+    start
+        Released model, or folder of a run, whose weights the training starts from, in place of the recipe's own.
 
     Returns
     -------
@@ -85,8 +89,12 @@ def train(
         trainer = trainer_for(kind)
         if trainer is not None:
             check_data(kind, data)
+            if start is not None:
+                raise ValueError(f"a recipe of kind {kind!r} starts from no other weights; leave start={start} out")
             return trainer(recipe, data, out, resume=resume, progress=progress)
         recipe = read_recipe(recipe)
+    if start is not None:
+        recipe = replace(recipe, training=replace(recipe.training, start=str(start)))
     check_data(recipe.network.kind, data)
     _fabric(recipe.training, out).launch(_train, recipe, data, out, resume, progress)
     return out
@@ -105,7 +113,7 @@ def _train(fabric: Fabric, recipe: Recipe, data, out: Path, resume: bool, progre
     sets = open_sets(data, task.fields, recipe.training, fabric.device)
     on_device = [fabric.device] if fabric.device.type == "cuda" else []
     with together(fabric), torch.random.fork_rng(on_device):
-        run = Run(fabric, recipe, task, sets, out)
+        run = Run(fabric, recipe, task, sets, out, resume)
         in_first_process(fabric, lambda: claim(out, recipe, read_recipe, resume))  # after a wrong start is refused
         if resume:
             run.restore()

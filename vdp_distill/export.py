@@ -203,7 +203,7 @@ def _export_onnx(program: LossProgram, out: Path, record: dict, tolerance: float
     from vdp_distill.onnx_export import write_onnx
 
     program = copy.deepcopy(program).cpu()
-    program.loss.reduction = "none"
+    program.loss.reduction = record["reduction"] = "none"
     sizes = [(record["height"], record["width"])] * 3 if sides is None else [_traced_size(sides), *unseen_sizes(sides)]
     batches = (2, 1, 3, 2)
     samples = [sample(program, n, record["channels"], *size, seed=n) for n, size in zip(batches, sizes, strict=False)]

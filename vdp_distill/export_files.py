@@ -1,6 +1,7 @@
 """Files of exported programs: what lies in them, and that they are read back before they get their name."""
 
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -10,10 +11,13 @@ from torch.export import ExportedProgram
 from vdp_distill.export_checks import compare
 from vdp_distill.exported import FORMAT, RECORD
 from vdp_distill.loss_program import LossProgram
+from vdp_distill.metric import HDRVDP2
 from vdp_distill.settings import takes_codes
 from vdp_distill.version import METRIC_VERSION, __version__
 
 __all__ = ["record_of", "save_checked", "stated", "whole_constants"]
+
+ASKED = ("pixels_per_degree", "side_pixels")
 
 
 def whole_constants(exported: ExportedProgram) -> ExportedProgram:
@@ -64,6 +68,12 @@ def stated(sides: range, is_range: bool = False) -> int | dict:
     return sides[0] if len(sides) == 1 and not is_range else {"from": sides[0], "to": sides[-1], "step": sides.step}
 
 
+def _domain(metric: HDRVDP2) -> dict[str, list[float | None]]:
+    """Least and largest of what a model is made for, None for no bound: what its program can be asked for at a call."""
+    bounds = {name: metric.domain[name] for name in ASKED if name in getattr(metric, "domain", {})}
+    return {name: [end if math.isfinite(end) else None for end in ends] for name, ends in bounds.items()}
+
+
 def record_of(program: LossProgram, channels: int, heights: range, widths: range) -> dict:
     """What a file is made for, as plain data."""
     loss, metric = program.loss, program.loss.metric
@@ -75,6 +85,7 @@ def record_of(program: LossProgram, channels: int, heights: range, widths: range
         **{name: stated(sides) for name, sides in (("height", heights), ("width", widths))},
         "channels": channels,
         "inputs": list(program.inputs),
+        "domain": _domain(metric),
         "range": "code values in 0..1" if takes_codes(loss.metric.settings) else "light in cd/m2",
         "pool": loss.pool,
         "reduction": loss.reduction,

@@ -6,12 +6,15 @@ Without this package the same file is ``torch.export.load("loss.pt2").module()(t
 import io
 import json
 import math
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from vdp_distill.surrogate_metric import OutOfDomainWarning
 
 __all__ = ["ARCHIVE_RECORD", "FORMAT", "RECORD", "ExportedLoss", "ExportedSizes", "load_exported", "sides_of"]
 
@@ -34,7 +37,7 @@ class ExportedLoss(nn.Module):
 
     def __init__(self, program: nn.Module, record: dict):
         super().__init__()
-        self.program, self.record = program, record
+        self.program, self.record, self.warned = program, record, set()
 
     def forward(
         self,
@@ -58,6 +61,11 @@ class ExportedLoss(nn.Module):
         ------
         ValueError, TypeError
             For another size, number of channels, dtype or range than the file was made for.
+
+        Warns
+        -----
+        OutOfDomainWarning
+            Once, for a side or pixels per degree that the model in the file was not made for.
         """
         for image, name in ((test, "test"), (reference, "reference")):
             self._check_image(image, name)
@@ -72,6 +80,8 @@ class ExportedLoss(nn.Module):
                 f"{conditions.tolist()}"
             )
         self._check_range(reference)
+        self._check_domain("pixels_per_degree", conditions.detach())
+        self._check_domain("side_pixels", torch.tensor([float(min(test.shape[2:]))]))
         return self.program(test, reference, conditions, *self._display(display, test))
 
     def _display(self, display: Tensor | Sequence[float] | None, test: Tensor) -> tuple[Tensor, ...]:
@@ -104,6 +114,19 @@ class ExportedLoss(nn.Module):
             raise ValueError(
                 f"{name}'s shorter side must be {_in_words(shorter)}, got {tuple(image.shape[2:])}; this file was "
                 "exported for that, export another for yours, or an archive (.zip) for all"
+            )
+
+    def _check_domain(self, name: str, values: Tensor) -> None:
+        """Warn once of what the model in the file was not made for."""
+        low, high = self.record.get("domain", {}).get(name, (None, None))
+        least, largest = float(values.min()), float(values.max())
+        if name not in self.warned and (least < (low or 0) or largest > (high or math.inf)):
+            self.warned.add(name)
+            bounds = f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
+            warnings.warn(
+                f"{self.record['model']} was made for {name} of {bounds}, got {least:.4g} to {largest:.4g}",
+                OutOfDomainWarning,
+                stacklevel=3,
             )
 
     def _check_range(self, reference: Tensor) -> None:

@@ -186,7 +186,9 @@ class SyntheticObservers(HumanData):
         self.photographs, self.skipped = load_photographs(photographs, size)
         self._size, self.levels, viewing = tuple(size), sorted(set(levels)), viewing or Viewing()
         self.distort = distort or (lambda image, level: encoded(image, level, codec))
-        key = {"codec": codec if distort is None else getattr(distort, "__qualname__", repr(distort))}
+        named = codec if distort is None else getattr(distort, "__qualname__", "<unnamed>")
+        cache = None if "<" in named else cache  # one name of many functions: what is kept might be another's
+        key = {"codec": named}
         self.viewing = viewing
         self.contrast = contrasts(self, cache, key | {"pillow": PIL.__version__, "size": list(size)})
         self.observers = observers or fit_observers(self.contrast, self.levels)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vdp_distill import checks, zoo
 from vdp_distill.checkpoints import write_whole
+from vdp_distill.display_files import load_display
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.metric import HDRVDP2
 from vdp_distill.result import Result
@@ -109,17 +110,26 @@ def benchmark(
         Another engine that runs the reference beside them: ``"octave"``, or ``"original"`` with the user's folder. It
         gives no gradient, and the original no stages.
     **settings
-        As for :func:`vdp_distill.hdrvdp2`; by default sRGB code values at 45 pixels per degree.
+        As for :func:`vdp_distill.hdrvdp2`; by default sRGB code values, at the display's pixels per degree or 45.
 
     Returns
     -------
     Benchmark
+
+    Raises
+    ------
+    ValueError
+        For fewer than one round, two models of one name, or a folder of the original with another engine.
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}")
     if settings.get("encoding") is None and settings.get("display") is None:
         settings["encoding"] = "sRGB-display"
-    settings.setdefault("pixels_per_degree", 45.0)
+    if settings.get("pixels_per_degree") is None:
+        display = settings.get("display")
+        settings["pixels_per_degree"] = (display and load_display(display).geometry_pixels_per_degree()) or 45.0
+    if hdrvdp_dir is not None and engine != "original":
+        raise ValueError(f"hdrvdp_dir is of engine='original', got engine={engine!r}")
     pairs = photograph_pairs(height, width) if pairs is None else pairs
     checks.as_device(device)
     sides = _sides(models, device, settings)
@@ -145,7 +155,10 @@ def _sides(models: Sequence[str | Path], device: str, settings: dict) -> dict[st
         EXACT: lambda test, reference, **options: exact(test.double(), reference.double(), **options),
         BASELINE: lambda test, reference, **options: exact(test, reference, **options),
     }
-    return sides | {Path(model).name: zoo.load(model, device, **settings) for model in models}
+    named = {Path(model).name: model for model in models}
+    if len(named) < len(models):
+        raise ValueError(f"a column is named by its model's folder, and {', '.join(map(str, models))} share a name")
+    return sides | {name: zoo.load(model, device, **settings) for name, model in named.items()}
 
 
 def _elsewhere(metric: HDRVDP2) -> Callable:

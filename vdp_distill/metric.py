@@ -1,6 +1,7 @@
 """The metric as a function and as a module: images in, :class:`vdp_distill.result.Result` out."""
 
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ __all__ = ["HDRVDP2", "hdrvdp2"]
 
 SIZES_REMEMBERED = 4
 """How many image sizes an :class:`HDRVDP2` keeps filters for."""
+
+PREPARING = Lock()
+"""One thread at a time makes or forgets filters: those of :func:`hdrvdp2` are shared by all."""
 
 
 class HDRVDP2(nn.Module):
@@ -57,12 +61,13 @@ class HDRVDP2(nn.Module):
         if not isinstance(height, int) or not isinstance(width, int):  # of an exported program that takes many sizes
             return Geometry(height, width, like)
         key = f"{height}x{width}-{like.dtype}-{like.device}".replace(".", "_")
-        if key not in self.geometries:
-            while len(self.geometries) >= SIZES_REMEMBERED:
-                del self.geometries[next(iter(self.geometries))]
-            with torch.inference_mode(False):  # what is remembered must serve a training later
-                self.geometries[key] = Geometry(height, width, like)
-        return self.geometries[key]
+        with PREPARING:
+            if key not in self.geometries:
+                while len(self.geometries) >= SIZES_REMEMBERED:
+                    del self.geometries[next(iter(self.geometries))]
+                with torch.inference_mode(False):  # what is remembered must serve a training later
+                    self.geometries[key] = Geometry(height, width, like)
+            return self.geometries[key]
 
     def settings_for(self, **overrides) -> Settings:
         """The settings of a call."""

@@ -77,7 +77,7 @@ def steps_of(length: int, step: int) -> int:
 
 def band_frequencies(pixels_per_degree: Tensor, bands: int) -> Tensor:
     """Frequency of every band in cycles/degree, (N, bands) for (N,) pixels per degree."""
-    octave = torch.arange(bands, device=pixels_per_degree.device)
+    octave = torch.arange(bands, dtype=pixels_per_degree.dtype, device=pixels_per_degree.device)
     return pixels_per_degree[:, None] / 2 * 0.5**octave
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = ["from_table", "models_folder", "nearest", "read_toml", "recipe_path", "write_toml"]
+__all__ = ["chosen_folder", "from_table", "models_folder", "nearest", "read_toml", "recipe_path", "write_toml"]
 
 
 def models_folder() -> Path:
@@ -33,6 +33,27 @@ def recipe_path(recipe: str | Path) -> Path:
     if str(recipe) in shipped:
         return shipped[str(recipe)]
     raise ValueError(f"recipe must be a .toml file or one of {', '.join(shipped)}, got {str(recipe)!r}")
+
+
+def chosen_folder(model: str | Path, released: Mapping[str, Path]) -> Path:
+    """Folder of a model given by its released name, with or without the version, or by path.
+
+    A whole released name is the released model; a :class:`Path`, or text such as ``"./jnd"``, what lies there.
+
+    Raises
+    ------
+    ValueError
+        For a name without its version that a trained folder here has too.
+    """
+    name, folder = str(model), Path(model)
+    newest = {known.rpartition("-v")[0]: path for known, path in released.items()}
+    if isinstance(model, Path) and folder.is_dir():
+        return folder
+    if name in newest and (folder / "recipe.toml").is_file():
+        raise ValueError(
+            f"{name!r} is both a folder here and a released model; write './{name}' or {newest[name].name!r}"
+        )
+    return (newest | dict(released)).get(name, folder)
 
 
 def read_toml(path: Path) -> dict:

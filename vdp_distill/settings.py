@@ -80,6 +80,8 @@ class Settings:
             self._set("emission", torch.from_numpy(self.emission))
         if self.pixels_per_degree is None:
             self._set("pixels_per_degree", self._from_geometry())
+        if isinstance(self.pixels_per_degree, Sequence | np.ndarray):
+            self._set("pixels_per_degree", torch.as_tensor(np.asarray(self.pixels_per_degree, np.float64)))
         pixels_per_degree_of(self, torch.as_tensor(self.pixels_per_degree).numel(), torch.ones(()))
         if not np.isfinite(self.peak_sensitivity):
             raise ValueError(f"peak_sensitivity must be a finite log10 sensitivity, got {self.peak_sensitivity}")

@@ -107,7 +107,10 @@ class SmallVDP(SurrogateVDP):
 
     def _matrix(self, light_cdm2: Tensor, settings: Settings) -> Tensor:
         channels = light_cdm2.shape[1]
-        return torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
+        matrix = torch.as_tensor(matrix_of(settings, channels)).to(light_cdm2).reshape(-1, channels, 4)
+        if matrix.requires_grad:
+            raise ValueError(f"{self.name} gives no gradient to emission, which exact does; detach it")
+        return matrix
 
     def _check_viewing(self, settings: Settings, pixels_per_degree: Tensor, size: torch.Size) -> None:
         self.check_domain(settings, pixels_per_degree=pixels_per_degree, side_pixels=torch.tensor(min(size)))
@@ -210,8 +213,8 @@ class SwiftVDP(SmallVDP):
         """What the blocks see of a pair."""
         check_image(test, settings, "test")
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
-        self._check_luminance(self._sample(test, settings), known.viewing[0], settings)
         sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
+        self.check_domain(settings, luminance_cdm2=sight.plane)
         seen = self.network.compare(sight, known.sight, known.viewing[-1], wants_quality)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
@@ -221,13 +224,10 @@ class SwiftVDP(SmallVDP):
         shares = grey.receptor_shares(sample, self._matrix(sample, settings))
         degree = pixels_per_degree_of(settings, reference.shape[0], reference)
         self._check_viewing(settings, degree, reference.shape[-2:])
-        self._check_luminance(sample, shares, settings)
         viewing = shares, surround_of(settings, sample), degree
         sight = self.network.look_at(reference, self._luminance_of(reference, settings), *viewing)
+        self.check_domain(settings, luminance_cdm2=sight.plane)
         return Remembered(sight, viewing, settings, reference.shape)
-
-    def _check_luminance(self, sample_cdm2: Tensor, shares: grey.Shares, settings: Settings) -> None:
-        self.check_domain(settings, luminance_cdm2=grey.mix(sample_cdm2, shares.luminance[:, :, None, None]))
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """Blocks have none."""

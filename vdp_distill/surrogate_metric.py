@@ -46,6 +46,9 @@ class SurrogateVDP(HDRVDP2):
     domain: Mapping[str, tuple[float, float]] = {}
     """Least and largest of what it was trained on, by name."""
 
+    made_for = "was trained on"
+    """What its bounds are, in words."""
+
     has_retina = True
     """Whether it gives the retina's responses, which JND networks look at."""
 
@@ -92,7 +95,7 @@ class SurrogateVDP(HDRVDP2):
 
     def _outside(self, name: str, found: tuple[float, float], allowed: tuple[float, float]) -> None:
         text = (
-            f"{self.name} was trained on {name} {allowed[0]:g} to {allowed[1]:g}, got {found[0]:.4g} to "
+            f"{self.name} {self.made_for} {name} {allowed[0]:g} to {allowed[1]:g}, got {found[0]:.4g} to "
             f"{found[1]:.4g}; compare with model='exact'"
         )
         if self.strict:
@@ -168,6 +171,7 @@ class ConditionedVDP(SurrogateVDP):
     """
 
     domain = {"pixels_per_degree": PIXELS_PER_DEGREE}
+    made_for = "has optics fitted for"
 
     def __init__(self, network: ConditionedChain, name: str = "chain", *, strict: bool = False, **settings):
         super().__init__(network, name, strict=strict, **settings)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
@@ -54,7 +55,7 @@ def load_photographs(photographs, size: tuple[int, int]) -> tuple[dict[str, Call
     if isinstance(photographs, Mapping):
         found = {str(name): (lambda array=array: Image.fromarray(array)) for name, array in photographs.items()}
     else:
-        found = {path.stem: partial(Image.open, path) for path in _paths(photographs)}
+        found = {name: partial(Image.open, path) for name, path in _named(_paths(photographs)).items()}
     kept, skipped = {}, {}
     for name, read in sorted(found.items()):
         try:
@@ -80,6 +81,12 @@ def _paths(photographs: str | Path | Iterable[str | Path]) -> list[Path]:
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of photographs {folder}")
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in set(READABLE) - {".hdr", ".exr"})
+
+
+def _named(paths: list[Path]) -> dict[str, Path]:
+    """Photographs by their names without suffix, or by their paths where two have one name."""
+    count = Counter(path.stem for path in paths)
+    return {path.stem if count[path.stem] == 1 else path.as_posix(): path for path in paths}
 
 
 def _cut(read: Callable[[], Image.Image], size: tuple[int, int]) -> Image.Image:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import get_gradient_edge
+from torch.autograd.graph import disable_saved_tensors_hooks, get_gradient_edge
 
 __all__ = ["TILE_ELEMENTS", "look_up", "gradients_of", "in_tiles"]
 
@@ -133,6 +133,15 @@ def _like(value: Tensor, batch: int, height: int) -> Tensor:
     return torch.empty(shape, dtype=value.dtype, device=value.device, memory_format=layout)
 
 
+def _is_watched() -> bool:
+    """Whether hooks get what autograd saves, as in a checkpoint: it would compute its part anew for every tile."""
+    try:
+        with disable_saved_tensors_hooks("asked whether there are any"):  # refused while there are
+            return False
+    except RuntimeError:
+        return True
+
+
 class _Tiled(torch.autograd.Function):
     """The function tile by tile, with the graph of each tile kept apart until its gradient is known."""
 
@@ -142,6 +151,8 @@ class _Tiled(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
         ctx.function, ctx.tiles, ctx.graphs = function, tiles, []
         ctx.has_halo = tiles[0].seen != tiles[0].rows
+        if _is_watched():
+            return _assembled((_results(function, tile, map(tile.part, inputs)) for tile in tiles), tiles)
 
         def run(tile: Tile) -> tuple[Tensor, ...]:
             needed = ctx.needs_input_grad[2:]
@@ -159,7 +170,7 @@ class _Tiled(torch.autograd.Function):
         inputs, needed = ctx.saved_tensors, ctx.needs_input_grad[2:]
         if all(gradient is None for gradient in gradients):
             return (None,) * len(ctx.needs_input_grad)
-        if torch.is_grad_enabled() or not ctx.graphs:  # a second derivative, or a second pass
+        if torch.is_grad_enabled() or not ctx.graphs:  # a second derivative, a second pass, or no graph was kept
             return None, None, *gradients_of(ctx.function, inputs, needed, gradients)
         batch, height = ctx.tiles[-1].images.stop, ctx.tiles[-1].rows.stop
         totals = [torch.empty_like(x) if n else None for x, n in zip(inputs, needed, strict=True)]

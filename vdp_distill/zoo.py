@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
-from vdp_distill.recipes import from_table, models_folder, nearest, read_toml
+from vdp_distill.recipes import chosen_folder, from_table, models_folder, nearest, read_toml
 from vdp_distill.small_metric import SmallVDP, SwiftVDP
 from vdp_distill.surrogate_metric import ChainVDP, ConditionedVDP, SurrogateVDP
 from vdp_distill.surrogates.conditioned import ConditionedChain, ConditionedConfig
@@ -89,8 +89,8 @@ def load(model: str | Path, device: torch.device | str | None = None, **settings
     Raises
     ------
     ValueError
-        For an unknown name, weights that are cut off, foreign, or not those of the card, a recipe of another network,
-        or outputs that differ from the golden ones.
+        For an unknown name, a name without its version that a trained folder here has too, weights that are cut off,
+        foreign, or not those of the card, a recipe of another network, or outputs that differ from the golden ones.
     """
     network = load_network(model)
     if type(network) not in METRICS:
@@ -103,8 +103,7 @@ def load(model: str | Path, device: torch.device | str | None = None, **settings
 def model_folder(model: str | Path) -> Path:
     """Folder of a released model, by name, or of a trained one, by path."""
     released = {name: models_folder() / name for name in names()}
-    newest = {name.rpartition("-v")[0]: folder for name, folder in released.items()}
-    folder = (newest | released).get(str(model), Path(model))
+    folder = chosen_folder(model, released)
     if not folder.is_dir():
         raise ValueError(
             f"model must be 'exact', a folder, or a released model, got {str(model)!r}; {nearest(str(model), released)}"
@@ -122,11 +121,21 @@ def load_network(model: str | Path) -> Network:
         raise ValueError(
             f"{folder / 'model.safetensors'} holds no weights of this package (format {metadata.get('format')!r})"
         )
-    network = NETWORKS[config.kind][1](config)
+    network = _new(config)
     put_weights(network, weights, folder)
     check_card(folder)
     _check_golden(network, folder)
     return network.eval()
+
+
+def _new(config: NetworkConfig) -> Network:
+    """A network whose weights have the dtype of the files, whatever torch makes new tensors of."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        return NETWORKS[config.kind][1](config)
+    finally:
+        torch.set_default_dtype(default)
 
 
 def network_config(table: Mapping, where: object) -> NetworkConfig:

@@ -5,11 +5,12 @@ display would show (:mod:`vdp_distill.jnd.shown`).
 """
 
 import io
+import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vdp_distill.image_formats import signature
 from vdp_distill.io import read_image
@@ -22,6 +23,7 @@ MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB
 """What modes that are not encoded as they are become."""
 
 METADATA = ("exif", "icc_profile", "xmp", "dpi")
+ORIENTATION = ExifTags.Base.Orientation
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) ->
     if isinstance(source, np.ndarray):
         return _prepared(*_from_array(source), {}, (), codec)
     if isinstance(source, Image.Image):
-        return _prepared(source, None, _metadata(source), (), codec)
+        return _prepared(source, None, *_metadata(source), codec)
     path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"no picture {path}")
@@ -97,7 +99,8 @@ def read_picture(source: str | Path | np.ndarray | Image.Image, codec: Codec) ->
         if found.kind == "light":
             raise ValueError(f"{path} holds light, not code values; jnd encodes pictures of 8 or 16 bits")
         if found.bits == 16:
-            return _prepared(*_from_array(found.array), _upright(_metadata_of(path)), found.notes, codec)
+            metadata, damage = _metadata_of(path)
+            return _prepared(*_from_array(found.array), _upright(metadata), (*found.notes, *damage), codec)
     image, metadata, notes = _opened(path)
     return _prepared(image, None, metadata, notes, codec)
 
@@ -110,35 +113,49 @@ def _opened(path: Path) -> tuple[Image.Image, dict, tuple[str, ...]]:
             notes = ("first of several frames",) if getattr(image, "n_frames", 1) > 1 else ()
             image.seek(0)
             image.load()
-            return image, _metadata(image), notes
+            metadata, damage = _metadata(image)
+            return image, metadata, (*notes, *damage)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot read {path} as a picture (cut short, or none?): {error}") from error
 
 
-def _metadata(image: Image.Image) -> dict:
+def _metadata(image: Image.Image) -> tuple[dict, tuple[str, ...]]:
+    """Metadata, and a note where some are left out."""
     found = {name: image.info[name] for name in METADATA if image.info.get(name)}
-    exif = image.getexif()
-    if len(exif) and "exif" not in found:
+    if "exif" not in found and len(exif := image.getexif()):
         found["exif"] = exif.tobytes()
-    return found
+    if _exif(found) is None:
+        del found["exif"]
+        return found, ("its EXIF data are damaged: left out",)
+    return found, ()
 
 
-def _metadata_of(path: Path) -> dict:
+def _exif(metadata: dict) -> Image.Exif | None:
+    """What the EXIF data say; None where they are damaged."""
+    exif = Image.Exif()
+    try:
+        exif.load(metadata.get("exif", b""))
+        exif.get_ifd(ExifTags.IFD.Exif)
+    except (SyntaxError, ValueError, KeyError, IndexError, TypeError, OSError, struct.error):
+        return None
+    return exif
+
+
+def _metadata_of(path: Path) -> tuple[dict, tuple[str, ...]]:
     """Of a file whose pixels another reader gives; none where Pillow does not know its kind."""
     try:
         with Image.open(path) as image:
             return _metadata(image)
     except (UnidentifiedImageError, OSError):
-        return {}
+        return {}, ()
 
 
 def _upright(metadata: dict) -> dict:
     """Of a picture whose pixels were turned as its EXIF orientation says, which then no longer holds."""
     if _orientation(metadata) == 1:
         return metadata
-    exif = Image.Exif()
-    exif.load(metadata["exif"])
-    del exif[0x0112]
+    exif = _exif(metadata)
+    del exif[ORIENTATION]
     return metadata | {"exif": exif.tobytes()}
 
 
@@ -179,9 +196,7 @@ def _prepared(
 
 
 def _orientation(metadata: dict) -> int:
-    exif = Image.Exif()
-    exif.load(metadata.get("exif", b""))
-    return exif.get(0x0112, 1)
+    return _exif(metadata).get(ORIENTATION, 1)
 
 
 def _in_mode(image: Image.Image, codec: Codec) -> tuple[Image.Image, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -88,8 +89,10 @@ def find_jnd_folder(
     names = _names(folder, pictures, CODECS[codec].suffix)
     left = [path for path in pictures if not _is_done(path, folder, out, done)]
     out.mkdir(parents=True, exist_ok=True)
-    rows = {name: row for name, row in done.items() if name in {_relative(path, folder) for path in pictures}}
-    tasks = [(path, folder, out / names[path], codec, job, options) for path in left]
+    present = {_relative(path, folder) for path in pictures}
+    rows = {name: row for name, row in done.items() if name in present}
+    ours = {out / row["file"] for row in done.values()}  # of pictures that have changed since: written anew
+    tasks = [(path, folder, out / names[path], codec, job, options, out / names[path] in ours) for path in left]
     results = _run(tasks, max(1, min(workers, len(tasks))))
     for row in progress(results, len(tasks)) if progress else results:
         row["file"] = Path(row["file"]).relative_to(out).as_posix() if row["file"] else ""
@@ -119,7 +122,8 @@ def _names(folder: Path, pictures: list[Path], suffix: str) -> dict[Path, Path]:
     """File of every picture in the other folder; two of one stem keep their whole names."""
     plain = [path.relative_to(folder).with_suffix(suffix) for path in pictures]
     full = [path.relative_to(folder).with_name(path.name + suffix) for path in pictures]
-    return {path: a if plain.count(a) == 1 else b for path, a, b in zip(pictures, plain, full, strict=True)}
+    count = Counter(plain)
+    return {path: a if count[a] == 1 else b for path, a, b in zip(pictures, plain, full, strict=True)}
 
 
 def _done(out: Path, job: str) -> dict[str, dict]:
@@ -170,12 +174,12 @@ def _result(future, task: tuple) -> dict:
 
 def _one(task: tuple) -> dict:
     """Encode one picture; what goes wrong with it is its row's note."""
-    path, _, file, codec, _, options = task
+    path, _, file, codec, _, options, is_ours = task
     try:
         found = find_jnd(path, codec, **options)
         if not (file.is_file() and file.read_bytes() == found.data):  # a run that was killed may have written it
-            save(found, file)
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+            save(found, file, replace=is_ours)
+    except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:  # torch's full memory is the last
         return _row(task, "failed", notes=str(error) or type(error).__name__)
     values = {
         "quality": found.quality,

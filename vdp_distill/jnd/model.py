@@ -12,7 +12,7 @@ from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.jnd.recipe import NETWORKS, network_config, read_recipe
 from vdp_distill.jnd.responses import Responder
 from vdp_distill.judgements import reduce_image
-from vdp_distill.recipes import models_folder, nearest, read_toml
+from vdp_distill.recipes import chosen_folder, models_folder, nearest, read_toml
 
 __all__ = ["JND", "load", "load_network", "names", "save_network"]
 
@@ -31,8 +31,7 @@ def names() -> list[str]:
 
 def _folder(model: str | Path) -> Path:
     released = {name: models_folder() / name for name in names()}
-    newest = {name.rpartition("-v")[0]: folder for name, folder in released.items()}
-    folder = (newest | released).get(str(model), Path(model))
+    folder = chosen_folder(model, released)
     if not folder.is_dir():
         raise ValueError(
             f"model must be a folder or a released JND network, got {str(model)!r}; {nearest(str(model), released)}"
@@ -119,7 +118,15 @@ class JND(nn.Module):
     def __init__(self, network: nn.Module, responder: Responder, trained_pixels_per_degree: float, name: str = "jnd"):
         super().__init__()
         self.network, self.responder, self.name = network.eval(), responder, name
+        self.eyes = nn.ModuleList(responder.metrics.values())  # so that they move along to another device
         self.trained_pixels_per_degree = trained_pixels_per_degree
+
+    def train(self, mode: bool = True) -> "JND":
+        """It is trained already: inside a network that trains, its statistics stay what they are."""
+        super().train(mode)
+        self.network.eval()
+        self.eyes.eval()
+        return self
 
     def forward(self, test: Tensor, reference: Tensor) -> Tensor:
         """Share of people who see the difference, (N,).
@@ -170,8 +177,8 @@ def load(model: str | Path, *, responses: str | Path | None = None, **settings) 
     Raises
     ------
     ValueError
-        For an unknown name, weights that are cut off, foreign, or not those of the card, or outputs that differ from
-        the golden ones.
+        For an unknown name, a name without its version that a trained folder here has too, weights that are cut off,
+        foreign, or not those of the card, or outputs that differ from the golden ones.
     """
     network, folder = load_network(model), _folder(model)
     trained = read_recipe(folder / "recipe.toml").data

@@ -17,16 +17,17 @@ def default_out(source: str | Path, codec: str) -> Path:
     return source.with_name(f"{source.stem}-jnd{codec_named(codec).suffix}")
 
 
-def save(found: JND, out: str | Path) -> Path:
-    """Write the file that was found.
+def save(found: JND, out: str | Path, *, replace: bool = False) -> Path:
+    """Write the file that was found; over another one only if it is to be replaced.
 
     Raises
     ------
     FileExistsError
-        If something stands there already: nothing is ever written over.
+        If something stands there already.
     """
     out = Path(out)
-    check_free(out)
+    if not replace:
+        check_free(out)
     write_whole(out, lambda partial: partial.write_bytes(found.data))
     return out
 

@@ -22,12 +22,14 @@ KINDS = {
 }
 
 
-def write_report(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list[dict], store: ResponseStore) -> None:
-    """Log, curve and card of a run, from the rows of its validations."""
-    write_whole(out / "log.csv", lambda partial: _write_log(partial, rows))
-    write_whole(out / "curve.png", lambda partial: _write_curve(partial, rows, recipe.training.loss))
-    card = _card(out, recipe, network, rows, store)
-    write_whole(out / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
+def write_report(
+    folder: Path, name: str, recipe: Recipe, network: torch.nn.Module, rows: list[dict], store: ResponseStore
+) -> None:
+    """Log, curve and card of the run of this name, from the rows of its validations, beside its weights in a folder."""
+    write_whole(folder / "log.csv", lambda partial: _write_log(partial, rows))
+    write_whole(folder / "curve.png", lambda partial: _write_curve(partial, rows, recipe.training.loss))
+    card = _card(folder, name, recipe, network, rows, store)
+    write_whole(folder / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
 
 
 def _write_log(path: Path, rows: list[dict]) -> None:
@@ -50,7 +52,9 @@ def _write_curve(path: Path, rows: list[dict], loss: str) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _card(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list[dict], store: ResponseStore) -> str:
+def _card(
+    folder: Path, name: str, recipe: Recipe, network: torch.nn.Module, rows: list[dict], store: ResponseStore
+) -> str:
     data, last = store.data, rows[-1]
     if "held_out_rmse" in last:
         result = (
@@ -63,7 +67,7 @@ def _card(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list[dict],
     responses = recipe.data.responses
     eye = "the exact stages" if responses == "exact" else f"the trained chain {responses}"
     return CARD.format(
-        name=out.name,
+        name=name,
         kind=KINDS[recipe.network.kind],
         about=data.about,
         result=result,
@@ -73,7 +77,7 @@ def _card(out: Path, recipe: Recipe, network: torch.nn.Module, rows: list[dict],
         display=data.viewing.display.name or data.viewing.display.colorspace,
         parameters=sum(value.numel() for value in network.parameters()),
         step=last["step"],
-        digest=file_hash(out / "model.safetensors"),
+        digest=file_hash(folder / "model.safetensors"),
         version=__version__,
         torch=torch.__version__,
         recipe=recipe.text(),

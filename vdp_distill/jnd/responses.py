@@ -88,6 +88,8 @@ class Responder:
         checks.check_pair(test, reference)
         lights = Pair(*(self._light(image, name) for image, name in ((test, "test"), (reference, "reference"))))
         metric = self.metrics[lights.test.shape[1]]
+        precision = next(metric.parameters(), lights.test).dtype  # a model's weights keep theirs
+        lights = Pair(*(light.to(precision) for light in lights))
         settings = metric.settings_for(**({"pixels_per_degree": pixels_per_degree} if pixels_per_degree else {}))
         with pipeline.full_precision(test.device):
             if not self.contrast:

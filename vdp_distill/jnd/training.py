@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from vdp_distill.checkpoints import load_state, save_state
+from vdp_distill.checkpoints import load_state, save_state, written_together
 from vdp_distill.human_data import MCLJCI, SyntheticObservers
 from vdp_distill.jnd import model as jnd_model
 from vdp_distill.jnd.network import LOSSES, DifferenceNetwork
@@ -191,14 +191,15 @@ class _Run:
         """One step of the optimiser; gives the loss."""
         self.network.train()
         loss = self.losses(indices).mean()
-        if not bool(loss.isfinite()):
-            rows = [self.store.data.judgements[index] for index in indices]
-            raise DivergedError(
-                f"the loss became NaN or infinite at step {self.position.step}, with the pairs "
-                f"{', '.join(f'{row.source} at {row.level}' for row in rows)}; {self.out} keeps the last good state"
-            )
         self.optimizer.zero_grad()
         loss.backward()
+        gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
+        if not bool((loss.detach() + torch.nn.utils.get_total_norm(gradients)).isfinite()):
+            rows = [self.store.data.judgements[index] for index in indices]
+            raise DivergedError(
+                f"the loss or its gradient became NaN or infinite at step {self.position.step}, with the pairs "
+                f"{', '.join(f'{row.source} at {row.level}' for row in rows)}; {self.out} keeps the last good state"
+            )
         self.optimizer.step()
         return float(loss.detach())
 
@@ -216,7 +217,12 @@ class _Run:
             row |= {"held_out_rmse": float(error.square().mean().sqrt()), "held_out_mae": float(error.abs().mean())}
         at.rows.append(row)
         at.train_loss, at.train_steps = 0.0, 0
-        jnd_model.save_network(self.out, self.network)
-        about = self.store.data.about
-        write_report(self.out, self.recipe, self.network, at.rows, self.store)
-        save_state(self.state_path, self.network, self.optimizer, {**asdict(at), "about": about})
+        self.save()
+
+    def save(self) -> None:
+        """Write all files of the run together, so that a full disk leaves those of the last validation."""
+        position = {**asdict(self.position), "about": self.store.data.about}
+        with written_together(self.out, last=STATE) as folder:
+            jnd_model.save_network(folder, self.network)
+            write_report(folder, self.out.name, self.recipe, self.network, self.position.rows, self.store)
+            save_state(folder / STATE, self.network, self.optimizer, position)

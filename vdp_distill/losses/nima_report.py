@@ -23,11 +23,14 @@ COLUMNS = (
 )
 
 
-def write_report(out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
-    """Log, curves and card of a run, from the rows of its validations."""
-    write_log(out, COLUMNS, rows)
-    write_whole(out / "curve.png", lambda partial: _write_curve(partial, rows))
-    _describe(out, recipe, data_set, rows)
+def write_report(folder: Path, out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
+    """Log, curves and card of the run in ``out``, from the rows of its validations, into a folder.
+
+    New weights are there already, if there are any.
+    """
+    write_log(folder, COLUMNS, rows)
+    write_whole(folder / "curve.png", lambda partial: _write_curve(partial, rows))
+    _describe(folder, out, recipe, data_set, rows)
 
 
 def _write_curve(path: Path, rows: list[dict]) -> None:
@@ -48,12 +51,13 @@ def _write_curve(path: Path, rows: list[dict]) -> None:
     figure.savefig(path, format="png", dpi=100)
 
 
-def _describe(out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
+def _describe(folder: Path, out: Path, recipe: NIMARecipe, data_set, rows: list[dict]) -> None:
     best = min(rows, key=lambda row: row["val_emd"])
     write_card(
-        out,
+        folder,
         recipe,
         CARD,
+        out=out,
         width=recipe.network.width_multiplier,
         warning="" if recipe.network.calibrated else UNCALIBRATED,
         data=_description(data_set),

@@ -16,7 +16,7 @@ from scipy.stats import pearsonr, spearmanr
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from vdp_distill.checkpoints import load_state, save_state
+from vdp_distill.checkpoints import load_state, save_state, written_together
 from vdp_distill.losses.nima import NIMA, emd, mean_and_spread
 from vdp_distill.losses.nima_ava import AVADataset
 from vdp_distill.losses.nima_pictures import middle_crops, open_set, random_crops, split_by_group
@@ -105,8 +105,14 @@ class _Run:
         """Go back to the last saved position."""
         self.position = Position(**load_state(self.state_path, self.network, self.optimizer, identity=self.identity()))
 
-    def save(self) -> None:
-        save_state(self.state_path, self.network, self.optimizer, asdict(self.position), identity=self.identity())
+    def save(self, is_best: bool) -> None:
+        """Write all files of the run together, so that a full disk leaves those of the last validation."""
+        with written_together(self.out, last=STATE) as folder:
+            if is_best:
+                save_nima(folder, self.network)
+            write_report(folder, self.out, self.recipe, self.data_set, self.position.rows)
+            identity = self.identity()
+            save_state(folder / STATE, self.network, self.optimizer, asdict(self.position), identity=identity)
 
     def identity(self) -> dict:
         return {"number of pictures": len(self.data_set)}
@@ -120,7 +126,6 @@ class _Run:
             bar.advance(loss)
             if at.step % self.training.validate_every == 0 or at.step == self.training.steps:
                 self.validate()
-                self.save()
 
     def batches(self) -> Iterator[list[Tensor]]:
         """Batches from the position on; the order is that of (seed, epoch)."""
@@ -147,13 +152,14 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # dropout draws from the global generator
             loss = emd(self.model(cut), truth, training.emd_exponent).mean()
-        if not bool(loss.isfinite()):
-            raise DivergedError(
-                f"the loss became NaN or infinite at step {at.step}; {self.out} keeps the best network and the last "
-                "good state: lower learning_rate in a new recipe"
-            )
         self.optimizer.zero_grad()
         self.fabric.backward(loss)
+        gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
+        if not bool((loss.detach() + nn.utils.get_total_norm(gradients)).isfinite()):
+            raise DivergedError(
+                f"the loss or its gradient became NaN or infinite at step {at.step}; {self.out} keeps the best network "
+                "and the last good state: lower learning_rate in a new recipe"
+            )
         self.optimizer.step()
         return float(loss.detach())
 
@@ -174,7 +180,7 @@ class _Run:
         self.record(loss, estimate, truth)
 
     def record(self, loss: float, estimate: Tensor, truth: Tensor) -> None:
-        """A row of the log; save the network if it is the best so far."""
+        """A row of the log; save, and keep the network if it is the best so far."""
         at = self.position
         ours, theirs = mean_and_spread(estimate)[0], mean_and_spread(truth)[0]
         constant = self.constant().expand_as(truth)
@@ -191,10 +197,8 @@ class _Run:
             }
         )
         at.train_loss, at.train_steps = 0.0, 0
-        if loss < at.best_loss:
-            at.best_loss = loss
-            save_nima(self.out, self.network)
-        write_report(self.out, self.recipe, self.data_set, at.rows)
+        is_best, at.best_loss = loss < at.best_loss, min(loss, at.best_loss)
+        self.save(is_best)
 
     def constant(self) -> Tensor:
         """What one knows without looking: the mean distribution of the training samples, (1, 10)."""

@@ -76,25 +76,29 @@ def write_log(out: Path, columns: Sequence[str], rows: list[dict]) -> None:
     write_whole(out / "log.csv", write)
 
 
-def write_card(out: Path, recipe: RunRecipe, text: str, **facts) -> None:
-    """The card of a finished model, ``README.md``: what is told of it, then its hash and how it was made.
+def write_card(folder: Path, recipe: RunRecipe, text: str, *, out: Path | None = None, **facts) -> None:
+    """The card of a model, ``README.md``: what is told of it, then its hash and how it was made.
 
     Parameters
     ----------
-    out
-        Folder of the run; the weights are there.
+    folder
+        Where to; new weights are there already, if there are any.
     recipe
     text
         With a place ``{name}`` for the model's name, and one for each of the facts.
+    out
+        Folder of the run, where that is another one.
     **facts
     """
+    out = out or folder
+    weights = next(path for part in (folder, out) if (path := part / "model.safetensors").is_file())
     card = text.format(name=out.name, **facts) + MADE.format(
-        digest=file_hash(out / "model.safetensors"),
+        digest=file_hash(weights),
         version=__version__,
         torch=torch.__version__,
         recipe=recipe.text(),
     )
-    write_whole(out / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
+    write_whole(folder / "README.md", lambda partial: partial.write_text(card, encoding="utf-8"))
 
 
 MADE = """

@@ -42,6 +42,9 @@ def _is_bad(task: Task, module: Callable, learnt: Sequence[Tensor], sample: Mapp
 
 def named(dataset: Dataset, numbers: Sequence[int]) -> str:
     """Samples of a data set in words: their index in the recipe that they were made from."""
-    index = [int(dataset[number]["samples/index"]) for number in numbers]
-    origin = origin_of(dataset)
-    return f"index {index}" + (f" of {origin}" if origin else "")
+    whole = origin_of(dataset)
+    indices: dict[str, list[int]] = {}
+    for number in numbers:
+        origin = dataset.made_by(number) if whole and hasattr(dataset, "made_by") else whole
+        indices.setdefault(origin, []).append(int(dataset[number]["samples/index"]))
+    return ", ".join(f"index {index}" + (f" of {origin}" if origin else "") for origin, index in indices.items())

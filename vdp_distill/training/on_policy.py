@@ -94,6 +94,11 @@ class OnPolicySets:
     restore, share
         As for :class:`OnPolicy`.
 
+    Raises
+    ------
+    ValueError
+        At the training's start, if its recipe reads in other processes, where the restorer would be an old copy.
+
     Examples
     --------
     >>> restorer = torch.nn.Conv2d(3, 3, 3, padding=1)
@@ -104,5 +109,10 @@ class OnPolicySets:
         self.data, self.restore, self.share = data, restore, share
 
     def __call__(self, fields, training, device) -> dict[str, Dataset]:
+        if training.loader_processes:
+            raise ValueError(
+                "[training]: loader_processes must be 0 on policy, for the restorer answers as it is at that moment in "
+                f"this process; got {training.loader_processes}"
+            )
         sets: SetMaker | Mapping = open_sets(self.data, fields, training, device)
         return {"train": OnPolicy(sets["train"], self.restore, self.share), "val": sets["val"]}

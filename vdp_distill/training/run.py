@@ -37,10 +37,13 @@ class Position:
     rows: list[dict] = field(default_factory=list)
 
 
-def _first_network(recipe: Recipe, task: Task) -> nn.Module:
-    """The network that a training starts with, only what is learnt asking for gradients."""
+def _first_network(recipe: Recipe, task: Task, is_resumed: bool) -> nn.Module:
+    """The network that a training starts with, only what is learnt asking for gradients.
+
+    One that is resumed needs its start no more, which may be gone.
+    """
     start = recipe.training.start
-    if start:
+    if start and not is_resumed:
         network = zoo.load_network(start)
         if network.config != recipe.network:
             raise ValueError(f"[training]: start={start!r} is another network than [network] says: {network.config}")
@@ -69,11 +72,16 @@ class Run:
         Data sets ``"train"`` and ``"val"``.
     out
         Folder of the run.
+    resume
+        Whether :meth:`restore` will be asked for what it holds.
     """
 
-    def __init__(self, fabric: Fabric, recipe: Recipe, task: Task, sets: Mapping[str, Dataset], out: Path):
+    def __init__(
+        self, fabric: Fabric, recipe: Recipe, task: Task, sets: Mapping[str, Dataset], out: Path, resume: bool = False
+    ):
         self.fabric, self.recipe, self.training, self.task, self.out = fabric, recipe, recipe.training, task, out
-        self.network = fabric.to_device(_first_network(recipe, task))
+        is_resumed = resume and (out / STATE).is_file()
+        self.network = fabric.to_device(_first_network(recipe, task, is_resumed))
         self.model = InPrecision(fabric, self.network)
         groups = task.parameter_groups(self.network, self.training)
         self.highest_rates = [group["lr"] for group in groups]
