@@ -48,6 +48,7 @@ SURROGATE_ROWS = (
     "1920x1080: P_map, MAE",
     "1920x1080: peak of the map within 0.25 degrees",
     "1920x1080: Q, RMSE",
+    "1920x1080: gradient of log C near threshold, median cosine",
     "unseen distortions: log10 C_max, RMSE",
     "unseen distortions: P_det near threshold, MAE",
     "unseen viewing: log10 C_max, RMSE",

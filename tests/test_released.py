@@ -1,11 +1,13 @@
 """Every released model: its files, its promise, its export."""
 
+import json
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmarks import model_cards as cards
 from vdp_distill import HDRVDP2, zoo
 from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.export import export_loss, load_exported
@@ -54,8 +56,19 @@ def test_it_loads_is_small_and_has_a_card(name):
     assert (folder / "model.safetensors").stat().st_size < LARGEST_BYTES
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert zoo.file_hash(folder / "model.safetensors") in card
-    for word in ("pixels per degree", "Trained on", "Licence", "vdp-distill train", "Where it fails"):
+    for word in ("pixels per degree", "Licence: MIT", "vdp-distill train", "Where it fails", "failures.png"):
         assert word in card, f"{name}: the card says nothing of {word!r}"
+
+
+@EACH
+def test_its_card_says_what_the_results_files_say(name):
+    folder = models_folder() / name
+    card = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    steps = json.loads((folder / "training.json").read_text())["steps"]
+    tables = (cards.error_lines, cards.distortion_lines, cards.worst_lines, cards.speed_lines)
+    stated = [line for lines in tables for line in lines(name)] + cards.step_lines(steps) + cards.command_lines(steps)
+    assert len(stated) > 50 and not set(stated) - set(card)
+    assert steps[-1]["pairs"] == cards.pairs_seen(folder)
 
 
 @EACH
