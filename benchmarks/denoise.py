@@ -11,6 +11,7 @@ what is left.
 
 import argparse
 import csv
+import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -75,6 +76,15 @@ def judge_network(
             findings.log10_C[name] = found.scores["log10_C"][:PICTURES_SHOWN]
 
 
+def label(model: str) -> str:
+    """A loss in the table: folders of models by their own names.
+
+    >>> label("l1:runs/my")
+    'l1:my'
+    """
+    return "".join(part if part in ":+@" else Path(part).name for part in re.split("([:+@])", model))
+
+
 def run(
     study: Study,
     models: list[str],
@@ -89,12 +99,15 @@ def run(
     conditions = (steps, study.batch, study.learning_rate, len(clean), study.pixels_per_degree)
     settings = dict(zip(CONDITIONS, (*conditions, versions("torch")["torch"]), strict=True))
     settings |= {"study": study.name, "images": images_name, "seed": ""}
+    names = [label(model) for model in models]
+    if len(set(names)) < len(names):
+        raise ValueError(f"losses are told apart by their names, and {', '.join(models)} share one; rename a folder")
     findings = Findings()
     judge_network(findings, NOISY, nn.Identity(), clean, study, settings)
     for seed in range(seeds):
         for model in models:
             network = train(model, study, training, steps, seed)
-            judge_network(findings, Path(model).name, network, clean, study, settings | {"seed": seed})
+            judge_network(findings, label(model), network, clean, study, settings | {"seed": seed})
             print(*(f"{key} {findings.rows[-1][key]}" for key in (*SETTING, *SCORES)), sep=", ", flush=True)
             write(findings, clean, study, out)
     return findings

@@ -53,6 +53,8 @@ def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers:
     has_samples = bool(shard_paths(out))  # a run that was stopped before its first shard binds nobody to its recipe
     if resume and has_samples and (out / MANIFEST).is_file():
         return _go_on(recipe, out)
+    if has_samples and not (out / MANIFEST).is_file():
+        raise ValueError(f"{out} holds shards, but its {MANIFEST} is missing; choose another folder")
     if has_samples:
         raise ValueError(f"{out} holds a data set already; go on with it by --resume, or choose another folder")
     needed = recipe.scenes.photographs > 0
@@ -97,7 +99,8 @@ def _changes(before: dict) -> str:
 
 def _forget_ragged(out: Path, recipe: Recipe) -> None:
     """Another count: shards behind the new end, and those that are not full, are made again."""
-    for number, path in enumerate(shard_paths(out)):
+    for path in shard_paths(out):
+        number = int(path.stem.rpartition("-")[2])
         with open_shard(path) as file:
             held = len(file["samples/index"])
         due = min(recipe.samples_per_shard, recipe.count - number * recipe.samples_per_shard)

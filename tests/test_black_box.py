@@ -7,7 +7,7 @@ import pytest
 
 from vdp_distill.io import read_image
 from vdp_distill.surrogates.forward import ForwardConfig
-from vdp_distill.training.black_box import BlackBoxError, Command
+from vdp_distill.training.black_box import BlackBoxError, Command, ask
 from vdp_distill.training.forward import ForwardModel
 from vdp_distill.training.recipe import Recipe, Training
 
@@ -96,3 +96,9 @@ def test_a_program_that_fails_names_the_pair(script, tmp_path):
     model = ForwardModel.from_command(script("raise MemoryError"))
     with pytest.raises(BlackBoxError, match="(?s)pair 0 of 'train': .* code 1.*MemoryError"):
         model.labeller.label([(IMAGE, IMAGE)], tmp_path, "train")
+
+
+def test_an_answer_beyond_single_precision_is_not_finite():
+    image = np.zeros((20, 20), np.float32)
+    with pytest.raises(BlackBoxError, match="finite values"):
+        ask(lambda test, reference: 1e39, image, image, "score")

@@ -221,6 +221,19 @@ def test_a_disk_that_fills_up_loses_nothing(undisturbed, tmp_path):
     assert hashes(tmp_path / "out") == hashes(undisturbed)
 
 
+def test_a_shorter_set_knows_its_shards_by_their_names(tmp_path):
+    """The first shard is missing, as after a kill of two workers."""
+    make(LONG, tmp_path / "out")
+    first, *others = shard_paths(tmp_path / "out")
+    held = len(ShardDataset(tmp_path / "out")) // (1 + len(others))
+    first.unlink()
+    made = make(LONG, tmp_path / "out", count=held + held // 2, resume=True)
+    assert made.samples == held + held // 2 == len(ShardDataset(tmp_path / "out"))
+    (tmp_path / "out" / "set.json").unlink()
+    with pytest.raises(ValueError, match="holds shards, but its set.json is missing"):
+        make(LONG, tmp_path / "out", resume=True)
+
+
 def test_an_output_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="cannot write into"):

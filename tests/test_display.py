@@ -137,3 +137,24 @@ def test_srgb_tails_are_straight():
     light = display.light(code, extend=True)[0, 0, 0]
     assert light[:3].diff().tolist() == pytest.approx([99 * 0.01 / 12.92] * 2, rel=1e-9)
     assert light[3:].diff().tolist() == pytest.approx([99 * 0.1 * 2.4 / 1.055] * 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("field", ["max_luminance", "E_ambient", "contrast", "pixels_per_degree"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, "200"])
+def test_what_is_no_number_is_named(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be a finite number, got {value!r}"):
+        Display(**{field: value})
+
+
+def test_an_angle_needs_no_distance():
+    alone = Display(resolution=(1000, 1000), fov_diagonal=100.0)
+    placed = Display(resolution=(1000, 1000), fov_diagonal=100.0, viewing_distance_meters=3)
+    assert alone.geometry_pixels_per_degree() == pytest.approx(placed.geometry_pixels_per_degree())
+
+
+def test_a_file_may_begin_with_a_mark_of_order(tmp_path):
+    (tmp_path / "own.json").write_text('{"max_luminance": 250}', encoding="utf-8-sig")
+    assert load_display(tmp_path / "own.json").max_luminance == 250
+    (tmp_path / "list.json").write_text("[1, 2]")
+    with pytest.raises(ValueError, match="holds no display 'x'; it holds 1, 2"):
+        load_display(f"{tmp_path / 'list.json'}#x")

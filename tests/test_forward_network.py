@@ -136,3 +136,13 @@ def test_it_is_no_surrogate_of_our_metric_and_none_is_one(tmp_path):
 def test_wrong_shapes_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         ForwardConfig(**wrong)
+
+
+def test_judging_takes_what_a_call_takes():
+    loss = ForwardLoss(ForwardNetwork(ForwardConfig(scale=0.1)))
+    images = torch.rand(2, 1, 3, 40, 50, generator=torch.Generator().manual_seed(0))
+    expected = loss.judge(*images).score
+    for dtype in (torch.float64, torch.float32):
+        torch.testing.assert_close(loss.judge(*images.to(dtype)).score.float(), expected)
+    with pytest.raises(ValueError, match="same shape|one size"):
+        loss.judge(images[0], images[1, :, :, :30])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
 
@@ -245,3 +246,16 @@ def test_names_of_models(photograph):
     metric, criterion = judging("exact", encoding="sRGB-display", pixels_per_degree=60)
     assert criterion is STRICT and type(metric).__name__ == "HDRVDP2"
     assert judging(encoding="sRGB-display", pixels_per_degree=60)[1].name == "people-v1"
+
+
+def test_a_name_that_is_no_utf8_is_a_row_like_any_other(tmp_path, photograph, monkeypatch):
+    originals = tmp_path / "originals"
+    originals.mkdir()
+    name = os.fsdecode(b"c\xe9.png")
+    try:
+        Image.fromarray(photograph).save(originals / name)
+    except OSError:
+        pytest.xfail("this file system takes no such names")
+    for _ in range(2):  # the second reads the table of the first
+        report = find_jnd_folder(originals, tmp_path / "out", criterion="strict", p=0.9, pixels_per_degree=90)
+        assert [row["picture"] for row in report.rows] == [name] and not report.failed

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms
 from skimage import data
 
 from vdp_distill.io import write_image
+from vdp_distill.jnd import find_jnd
 from vdp_distill.jnd.codecs import CODECS
 from vdp_distill.jnd.files import read_picture
 from vdp_distill.jnd.shown import Shown
@@ -138,3 +139,15 @@ def test_exif_that_is_damaged_is_left_out_and_said(codec, photograph, tmp_path):
     picture = read_picture(path, CODECS[codec])
     assert "its EXIF data are damaged: left out" in picture.notes
     assert "exif" not in Image.open(io.BytesIO(picture.encode(CODECS[codec], 60))).info
+
+
+@pytest.mark.parametrize("codec", list(CODECS))
+def test_metadata_longer_than_a_jpeg_holds(codec, photograph, tmp_path):
+    """Left out of a JPEG and said; of another codec they are no concern, though a JPEG is what it is held against."""
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    Image.fromarray(photograph).save(tmp_path / "p.png", exif=exif.tobytes())
+    found = find_jnd(tmp_path / "p.png", codec, pixels_per_degree=60)
+    is_said = any("longer than a JPEG can hold" in note for note in found.notes)
+    assert is_said == (codec == "jpeg")
+    assert (len(found.data) > 70_000) == (codec != "jpeg")

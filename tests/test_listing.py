@@ -44,3 +44,8 @@ def test_lines():
     lines = listed()
     assert lines[0].startswith("exact ") and len(lines) == 1 + len(released())
     assert any(line.startswith("people-v1 ") and "README.md" in line for line in lines)
+
+
+def test_statistics_of_normalisation_are_no_parameters():
+    counts = {model.name: model.numbers for model in released()}
+    assert counts["mdf-sr-v1"] == 39_176  # as on its card

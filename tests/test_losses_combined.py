@@ -113,3 +113,8 @@ def test_a_step_without_any_term_goes_backward():
     test = torch.full((2, 1, 8, 8), 0.5, requires_grad=True)
     loss(test, torch.zeros(2, 1, 8, 8)).backward()
     assert not test.grad.any()
+
+
+def test_the_reduction_is_the_sums_own():
+    with pytest.raises(ValueError, match="l1: reduction is the sum's own"):
+        WeightedSum([{"loss": "l1", "options": {"reduction": "sum"}}])

@@ -244,3 +244,10 @@ def test_wrong_recipes(tmp_path, text, message):
 @pytest.mark.parametrize("name", ["mdf-sr", "mdf-denoise", "mdf-jpeg", "mdf-paper"])
 def test_recipes_that_ship_are_read(name):
     assert MDFRecipe.read(name).network.kind == "mdf"
+
+
+def test_a_start_with_wrong_data_claims_no_folder(tmp_path):
+    Image.fromarray(data.astronaut()[:4, :4]).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="at least"):
+        train(RECIPE, tmp_path / "small.png", tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "recipe.toml").exists()

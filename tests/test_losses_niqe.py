@@ -165,3 +165,9 @@ def test_files_that_hold_none(tmp_path):
     (tmp_path / "cut.mat").write_bytes(b"MATLAB 5.0 MAT-file and no more")
     with pytest.raises(ValueError, match=r"is not a whole \.mat file"):
         NIQE(tmp_path / "cut.mat")
+
+
+def test_overshoot_is_clipped_as_a_picture_of_8_bits_would_be():
+    grey = 1.6 * (photograph(2 * BLOCK)[0].mean(dim=0, keepdim=True) - 0.5) + 0.5
+    assert float(grey.min()) < -0.05 and float(grey.max()) > 1.05
+    assert torch.equal(block_features(grey), block_features(grey.clamp(0, 1)))

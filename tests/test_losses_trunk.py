@@ -1,6 +1,7 @@
 """Our own trunk: how it is trained, what it leaves behind, and how that is loaded."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from safetensors.torch import load_file
 from skimage import data
 
 from vdp_distill.checkpoints import write_tensors
-from vdp_distill.distill import train
+from vdp_distill.distill import DivergedError, train
 from vdp_distill.losses import create, released
 from vdp_distill.losses.degradations import DEGRADATIONS, degrade
 from vdp_distill.losses.trunk_recipe import TrunkNetwork, TrunkRecipe, TrunkTraining
@@ -146,3 +147,20 @@ def test_the_released_trunk_is_the_default():
     assert TrunkRecipe.read(models_folder() / "trunk-v1" / "recipe.toml") == TrunkRecipe.read("trunk")
     loss = create("features")
     assert loss.taps == ("stage1", "stage2", "stage3", "stage4") and loss.minimum_size == 8
+
+
+def test_a_run_of_other_photographs_is_not_resumed(folder, tmp_path):
+    others = tmp_path / "others"
+    others.mkdir()
+    for place in range(3):
+        Image.fromarray(data.astronaut()[60 * place : 60 * place + 64, 100:180]).save(others / f"{place}.png")
+    with pytest.raises(ValueError, match="of a run with other photographs"):
+        train_trunk(SMALL, others, folder, resume=True, progress=False)
+
+
+def test_divergence_stops_before_a_weight_is_spoilt(photographs, tmp_path):
+    wild = replace(SMALL, training=replace(SMALL.training, learning_rate=1e30, validate_every=1))
+    with pytest.raises(DivergedError, match="became NaN or infinite at step"):
+        train_trunk(wild, photographs, tmp_path / "run", progress=False)
+    for path in (tmp_path / "run").glob("resume.safetensors"):
+        assert all(bool(value.isfinite().all()) for value in load_file(path).values())

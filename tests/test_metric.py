@@ -1,5 +1,6 @@
 """The whole metric against the original's golden values, and the laws it must keep."""
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -319,6 +320,13 @@ def test_threads_share_the_filters_of_more_sizes_than_are_remembered():
     finally:
         sys.setswitchinterval(interval)
     assert found == expected * 4
+
+
+def test_settings_of_numpy_are_plain_data():
+    image = torch.full((1, 1, 32, 32), 0.5)
+    numbers = {"pixels_per_degree": np.float32(45), "surround_l": np.float32(3), "masking": np.bool_(True)}
+    found = json.loads(json.dumps(hdrvdp2(image, image, encoding="luma-display", **numbers).settings))
+    assert (found["pixels_per_degree"], found["surround_l"], found["masking"]) == (45.0, 3.0, True)
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.asarray])

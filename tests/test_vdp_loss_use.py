@@ -7,7 +7,8 @@ from chain_data import scenes
 from loss_images import VIEWING, gradient, narrow_model, noisy_pair
 from torch.utils.checkpoint import checkpoint
 
-from vdp_distill import Display, VDPLoss
+from vdp_distill import Display, VDPLoss, pipeline
+from vdp_distill.losses import create
 from vdp_distill.receptors import display_matrix
 
 
@@ -89,3 +90,36 @@ def test_an_audit_that_finds_them_apart_is_a_warning(images, trained, caplog):
     loss(*images)
     apart = abs(loss.audits[0].surrogate - loss.audits[0].exact) > 0.2 * max(1, loss.audits[0].exact)
     assert [record.levelname for record in caplog.records] == (["WARNING"] if apart else []) and apart
+
+
+def test_the_metric_leaves_torchs_own_switches():
+    """Named for the GPU, and asked of the CPU: what is set inside, and that all is put back."""
+    cudnn = torch.backends.cudnn
+    before = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pipeline.full_precision(torch.device("cuda")):
+            assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == before[:3] and not cudnn.allow_tf32
+            assert torch.get_float32_matmul_precision() == "highest"
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before
+
+
+def test_a_surrogate_follows_the_images_to_their_device(images):
+    loss = VDPLoss("vdp-fast-v1", **VIEWING)
+    moved = loss._in_its_precision(*(image.to("meta") for image in images))
+    assert (
+        {image.device.type for image in moved} == {value.device.type for value in loss.metric.parameters()} == {"meta"}
+    )
+
+
+def test_a_rival_first_used_in_inference_mode_can_train(images):
+    loss = create("cvvdp", pixels_per_degree=30)
+    with torch.inference_mode():
+        loss(*images)
+    leaf = images[0].clone().requires_grad_()
+    loss(leaf, images[1]).backward()
+    assert bool(leaf.grad.isfinite().all()) and float(leaf.grad.abs().max()) > 0

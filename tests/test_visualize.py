@@ -74,3 +74,8 @@ def test_curves_from_a_log(tmp_path):
         plot_curve(log, tmp_path / "curve.png")
     with pytest.raises(FileNotFoundError, match="nothing.csv"):
         plot_curve(tmp_path / "nothing.csv", tmp_path / "curve.png")
+
+
+def test_codes_of_8_bits_are_codes():
+    codes = np.array([[10, 128, 245]], np.uint8)
+    np.testing.assert_allclose(to_picture(codes)[0, :, 0], codes[0] / 255)

@@ -9,6 +9,7 @@ ColorVideoVDP's display files, so one file serves both. The metric's own encodin
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -16,6 +17,20 @@ from torch import Tensor
 from vdp_distill import transfer_curves
 
 __all__ = ["Display", "display_pixels_per_degree", "keep_positive", "ENCODING_DISPLAYS", "LUMA"]
+
+NUMBERS = (
+    "max_luminance",
+    "min_luminance",
+    "contrast",
+    "E_ambient",
+    "k_refl",
+    "diagonal_size_inches",
+    "viewing_distance_meters",
+    "viewing_distance_inches",
+    "fov_diagonal",
+    "pixels_per_degree",
+)
+"""Fields of a display that are one number each."""
 
 LUMA = (0.2126, 0.7152, 0.0722)
 """Weights of the code values in the grey display of Ak and Le Callet 2019, section 2.1 (BT.709)."""
@@ -104,6 +119,10 @@ class Display:
     source: str = "none"
 
     def __post_init__(self):
+        for name in NUMBERS:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
+                raise ValueError(f"{name} must be a finite number, got {value!r}")
         if self.resolution is not None:
             object.__setattr__(self, "resolution", tuple(self.resolution))  # hashable
         self._signal, self._tails  # noqa: B018 - refuses an unknown colorspace at once, and before any tracing
@@ -150,7 +169,7 @@ class Display:
         kind, _, exponent = self.colorspace.partition("-")
         if self.colorspace in COLORSPACES:
             return COLORSPACES[self.colorspace]
-        if kind in ("gamma", "luma") and exponent.replace(".", "", 1).isdigit() and float(exponent) > 0:
+        if kind in ("gamma", "luma") and exponent.replace(".", "", 1).isdecimal() and float(exponent) > 0:
             return exponent, "grey" if kind == "luma" else "bt709"
         raise ValueError(
             f"colorspace must be one of {', '.join(COLORSPACES)}, gamma-G or luma-G, got {self.colorspace!r}"
@@ -170,6 +189,8 @@ class Display:
         if self.pixels_per_degree is not None:
             return float(self.pixels_per_degree)
         distance_m = self.viewing_distance_meters or (self.viewing_distance_inches or 0) * 0.0254
+        if self.fov_diagonal is not None and self.diagonal_size_inches is None:
+            distance_m = distance_m or 1.0  # an angle is the same at any distance
         if self.resolution is None or not distance_m:
             return None
         diagonal_inches = self.diagonal_size_inches

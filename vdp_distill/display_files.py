@@ -56,12 +56,12 @@ def load_display(name: str | Path | dict | Display) -> Display:
 
 def _read_display_file(path: Path, entry: str) -> dict:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin with a mark of order
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a JSON file of a display: {error}") from error
     if entry:
         if not isinstance(content, dict) or entry not in content:
-            raise ValueError(f"{path} holds no display {entry!r}; it holds {', '.join(content)}")
+            raise ValueError(f"{path} holds no display {entry!r}; it holds {', '.join(map(str, content))}")
         content = content[entry]
     if not isinstance(content, dict) or any(isinstance(value, dict) for value in content.values()):
         raise ValueError(f"{path} must hold one display's fields; of a file with several, name one: {path}#NAME")

@@ -40,7 +40,8 @@ def to_picture(image) -> np.ndarray:
         image = image.numpy(force=True)
         image = image[0] if image.ndim == 4 else image
         image = image.transpose(1, 2, 0) if image.ndim == 3 else image
-    array = np.asarray(image, np.float64)
+    array = np.asarray(image)
+    array = array / np.iinfo(array.dtype).max if array.dtype.kind == "u" else array.astype(np.float64)
     array = array[..., None] if array.ndim == 2 else array
     if array.ndim != 3 or array.shape[2] not in (1, 3):
         raise ValueError(f"a picture must have 1 or 3 channels, got an array of shape {array.shape}")

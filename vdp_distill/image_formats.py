@@ -1,10 +1,13 @@
 """How each image format is decoded: raw planes and notes of what was changed."""
 
+import io
+import math
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import tifffile
+from PIL import Image, ImageCms
 
 __all__ = ["READERS", "openexr", "signature"]
 
@@ -12,6 +15,8 @@ SIGNATURES = {
     b"\x89PNG": "png",
     b"II*\0": "tiff",
     b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
     b"\x76\x2f\x31\x01": "exr",
     b"#?": "hdr",
 }
@@ -40,21 +45,46 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
         notes.append("first of several frames")
     if about.get("Orientation", 1) not in (0, 1):
         notes.append("turned by its EXIF orientation")
+    notes += _profile_notes(path)
     return iio.imread(path, plugin="pillow", index=0, rotate=True, **({"mode": convert} if convert else {})), notes
+
+
+def _profile_notes(path: Path) -> list[str]:
+    """What to say of a colour profile that is not sRGB's: numbers are taken as they are."""
+    with Image.open(path) as image:
+        profile = image.info.get("icc_profile")
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
+        name = ImageCms.getProfileDescription(own).strip() if own else "sRGB"
+    except (ImageCms.PyCMSError, OSError):
+        name = "unreadable"
+    return [] if "srgb" in name.lower() else [f"colour profile {name!r} not applied: its numbers are taken as sRGB's"]
 
 
 def _read_png16(path: Path) -> tuple[np.ndarray, list[str]]:
     # Pillow brings 16-bit colour down to 8; OpenCV keeps it, but fills what a cut file lacks without a word.
     with open(path, "rb") as file:
+        is_grey_with_alpha = file.read(26)[25] == 4
         file.seek(-12, 2)
         if b"IEND" not in file.read():
             raise ValueError("the end of the file is missing")
     about = iio.immeta(path, plugin="pillow", index=0, exclude_applied=False)
-    return _turned(iio.imread(path, plugin="opencv", flags=-1, index=0), about.get("Orientation", 1))
+    planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
+    planes, notes = _turned(planes[..., [0, 3]] if is_grey_with_alpha else planes, about.get("Orientation", 1))
+    return planes, notes + _profile_notes(path)
 
 
 def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
-    return iio.imread(path, plugin="opencv", flags=-1, index=0), []
+    with open(path, "rb") as file:
+        header = [line.strip() for line in iter(file.readline, b"\n") if line]
+        size = file.readline()
+    if any(line.startswith(b"FORMAT=") and not line.endswith(b"rgbe") for line in header):
+        raise ValueError("its pixels are XYZE; RGBE is needed")
+    if not size.startswith(b"-Y"):
+        raise ValueError(f"its rows lie as {size.strip().decode(errors='replace')!r}; -Y ... +X ... is needed")
+    planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
+    exposure = math.prod(float(line.partition(b"=")[2]) for line in header if line.startswith(b"EXPOSURE="))
+    return (planes, []) if exposure == 1 else (planes / np.float32(exposure), [f"divided by its exposure {exposure:g}"])
 
 
 def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -63,6 +93,8 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
         photometric, orientation = tifffile.PHOTOMETRIC(page.photometric).name, page.tags.valueof(274, 1)
         if page.bitspersample <= 8:  # palettes, inks, luma and chroma, every compression
             return _read_pillow(path)
+        if page.bitspersample not in (16, 32, 64):
+            raise ValueError(f"it has {page.bitspersample} bits a channel; 8, 16, or floating point are needed")
         if photometric not in ("MINISBLACK", "MINISWHITE", "RGB"):
             raise ValueError(f"its numbers mean {photometric} with {page.bitspersample} bits; RGB or grey is needed")
         is_planar = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1
@@ -72,7 +104,8 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
+        # OpenCV follows a TIFF's orientation itself.
+        planes, orientation = iio.imread(path, plugin="opencv", flags=-1, index=0), 1
     if photometric == "MINISWHITE" and planes.dtype.kind == "u":
         planes = np.iinfo(planes.dtype).max - planes
     planes, notes = _turned(planes, orientation)
@@ -90,13 +123,30 @@ def _turned(planes: np.ndarray, orientation: int) -> tuple[np.ndarray, list[str]
 
 
 def _read_exr(path: Path) -> tuple[np.ndarray, list[str]]:
-    channels = openexr().File(str(path)).channels()
+    file = openexr().File(str(path))
+    channels, found = file.channels(), None
     for name in ("RGB", "RGBA", "Y"):
-        if name in channels:
-            return np.asarray(channels[name].pixels, np.float32), []
+        if name in channels and not {"RY", "BY"} & channels.keys():
+            found = np.asarray(channels[name].pixels, np.float32)
+            break
     if {"R", "G", "B"} <= channels.keys():
-        return np.stack([np.asarray(channels[name].pixels, np.float32) for name in "RGB"], axis=2), []
-    raise ValueError(f"it has the channels {', '.join(channels)}; R, G and B, or Y, are needed")
+        found = np.stack([np.asarray(channels[name].pixels, np.float32) for name in "RGB"], axis=2)
+    if found is None:
+        raise ValueError(f"it has the channels {', '.join(channels)}; R, G and B, or Y alone, are needed")
+    return _in_display_window(found, file.header())
+
+
+def _in_display_window(planes: np.ndarray, header: dict) -> tuple[np.ndarray, list[str]]:
+    """An EXR's pixels where they are to be seen, black where it holds none."""
+    (left, top), (right, bottom) = (np.asarray(corner, int) for corner in header["displayWindow"])
+    (x, y), (last_x, last_y) = (np.asarray(corner, int) for corner in header["dataWindow"])
+    if (x, y, last_x, last_y) == (left, top, right, bottom):
+        return planes, []
+    shown = np.zeros((bottom - top + 1, right - left + 1, *planes.shape[2:]), planes.dtype)
+    rows, columns = slice(max(y, top), min(last_y, bottom) + 1), slice(max(x, left), min(last_x, right) + 1)
+    inside = planes[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    shown[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = inside
+    return shown, ["its data window put into its display window"]
 
 
 def openexr():
@@ -104,7 +154,7 @@ def openexr():
     try:
         import OpenEXR
     except ImportError as error:
-        raise ImportError("OpenEXR files need the package OpenEXR: pip install 'vdp-distill[exr]'") from error
+        raise ImportError("OpenEXR files need the package OpenEXR: pip install OpenEXR") from error
     return OpenEXR
 
 

@@ -1,7 +1,7 @@
 """Read and write images: 8 and 16 bit PNG, TIFF, JPEG, WebP, and the HDR formats Radiance ``.hdr`` and OpenEXR.
 
 Everything goes through imageio v3 and its plugins (Pillow, tifffile, OpenCV), except OpenEXR, which OpenCV's wheels no
-longer hold: the package OpenEXR of the Academy Software Foundation reads and writes it (extra ``exr``).
+longer hold: the package OpenEXR of the Academy Software Foundation reads and writes it.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def read_image(path: str | Path, *, grey: str = "keep", alpha: str = "drop", sca
         raise
     except Exception as error:  # every codec raises its own kind
         raise ValueError(f"cannot read {path} as an image (cut short, or no image?): {error}") from error
-    image = _with_channels(_as_image(planes, file_hash(path), notes, path), grey, alpha, path)
+    image = _with_channels(_as_image(planes, file_hash(path), notes, path), grey, alpha, path, kind == "exr")
     return _in_unit_range(image) if scaled else image
 
 
@@ -122,24 +122,25 @@ def _as_image(planes: np.ndarray, sha256: str, notes: list[str], path: Path) -> 
     raise ValueError(f"{path}: values of type {planes.dtype} have no known range; 8 or 16 bit or floating point do")
 
 
-def _with_channels(image: Image, grey: str, alpha: str, path: Path) -> Image:
+def _with_channels(image: Image, grey: str, alpha: str, path: Path, is_multiplied: bool) -> Image:
     planes, notes = image.array, image.notes
     if planes.shape[2] in (2, 4):
         if alpha == "refuse":
             raise ValueError(f"{path} has an alpha channel; drop or blend it (alpha='drop', 'black' or 'white')")
         colour, cover = planes[..., :-1], planes[..., -1:]
         ground = {"black": 0.0, "white": 1.0}.get(alpha)
-        planes = colour if ground is None else _blended(colour, cover, ground)
+        planes = colour if ground is None else _blended(colour, cover, ground, is_multiplied)
         notes += ("alpha dropped" if ground is None else f"alpha blended over {alpha}",)
     if planes.shape[2] == 1 and grey == "expand":
         planes, notes = np.repeat(planes, 3, axis=2), (*notes, "grey expanded to three channels")
     return replace(image, array=np.ascontiguousarray(planes), notes=notes)
 
 
-def _blended(colour: np.ndarray, cover: np.ndarray, ground: float) -> np.ndarray:
+def _blended(colour: np.ndarray, cover: np.ndarray, ground: float, is_multiplied: bool) -> np.ndarray:
+    """Over a ground; colours of OpenEXR are multiplied by their cover already."""
     largest = np.iinfo(colour.dtype).max if colour.dtype.kind == "u" else 1
     share = cover / np.float32(largest)
-    mixed = colour * share + ground * largest * (1 - share)
+    mixed = (colour if is_multiplied else colour * share) + ground * largest * (1 - share)
     return (np.rint(mixed) if largest > 1 else mixed).astype(colour.dtype)
 
 
@@ -179,7 +180,9 @@ def write_image(path: str | Path, array: np.ndarray, *, bits: int = 8) -> None:
         array = array[..., 0]
     if suffix not in (".exr", ".hdr"):
         array = _as_codes(array, bits, path)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")  # codecs go by the suffix
+    if suffix == ".hdr" and not (np.isfinite(array).all() and (array >= 0).all()):
+        raise ValueError(f"cannot write {path}: .hdr holds light of at least 0, no NaN and no infinity; use .exr")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")  # codecs go by the suffix
     try:
         _encode(partial, suffix, array)
         os.replace(partial, path)

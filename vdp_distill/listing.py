@@ -79,11 +79,15 @@ def _kind(folder: Path) -> str:
     return read_toml(folder / "recipe.toml").get("network", {}).get("kind", "unknown")
 
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""What batch normalisation keeps beside its parameters."""
+
+
 def _released(name: str, what: str) -> Released:
     folder = models_folder() / name
     if (folder / "model.safetensors").is_file():
         weights, _ = read_tensors(folder / "model.safetensors")
-        numbers = sum(value.numel() for value in weights.values())
+        numbers = sum(value.numel() for name, value in weights.items() if not name.endswith(STATISTICS))
     else:
         table = read_toml(folder / "criterion.toml").get("criterion", {})
         numbers = sum(isinstance(value, int | float) for value in table.values())

@@ -247,13 +247,22 @@ def _masked_differences(
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """No autocast and no TF32 inside: the metric in float32 means float32."""
+    """No autocast and no TF32 inside: the metric in float32 means float32.
+
+    A backward pass comes later, and runs as its caller has set torch.
+    """
     with torch.autocast(device.type, enabled=False):
         if device.type != "cuda":
             yield
             return
-        with torch.backends.cudnn.flags(allow_tf32=False):
-            yield
+        cudnn, matmul = torch.backends.cudnn, torch.get_float32_matmul_precision()
+        kept = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
+        try:
+            torch.set_float32_matmul_precision("highest")
+            with cudnn.flags(**kept, allow_tf32=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(matmul)
 
 
 @lru_cache(maxsize=16)

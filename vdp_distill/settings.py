@@ -159,7 +159,7 @@ def _known(value: str | None, choices: tuple[str, ...], name: str) -> str | None
 def _plain(value):
     if isinstance(value, Display):
         return value.record()
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor | np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]

@@ -23,6 +23,9 @@ MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB
 """What modes that are not encoded as they are become."""
 
 METADATA = ("exif", "icc_profile", "xmp", "dpi")
+JPEG_SEGMENT = 65_000
+"""Bytes of metadata that a JPEG holds in one piece, a little less than its 64 kB."""
+
 ORIENTATION = ExifTags.Base.Orientation
 
 
@@ -183,6 +186,11 @@ def _prepared(
         image, about = in_srgb(image, metadata["icc_profile"])
         metadata = {name: value for name, value in metadata.items() if name != "icc_profile"}
         notes = (*notes, *(note.replace("kept; judged", "replaced: stored") for note in about))
+    too_long = [
+        name for name in ("exif", "xmp") if codec.name == "JPEG" and len(metadata.get(name, b"")) > JPEG_SEGMENT
+    ]
+    metadata = {name: value for name, value in metadata.items() if name not in too_long}
+    notes = (*notes, *(f"its {name.upper()} data are longer than a JPEG can hold: left out" for name in too_long))
     image, changed = _in_mode(image, codec)
     shown = Shown(image, metadata.get("icc_profile"))
     own, notes = shown[:, :], (*notes, *changed, *shown.notes)

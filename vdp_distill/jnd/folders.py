@@ -22,6 +22,9 @@ __all__ = ["COLUMNS", "FolderReport", "find_jnd_folder"]
 
 COLUMNS = ("picture", "file", "status", "quality", "P", "bytes", "original_bytes", "notes", "job", "sha256")
 TABLE = "jnd.csv"
+NAMES_AS_THEY_ARE = "surrogateescape"
+"""How names of files that are not UTF-8 go into the table, byte for byte."""
+
 LISTED = 5
 
 
@@ -130,7 +133,7 @@ def _done(out: Path, job: str) -> dict[str, dict]:
     """Rows of an earlier run with the same options."""
     if not (out / TABLE).is_file():
         return {}
-    with open(out / TABLE, newline="", encoding="utf-8") as file:
+    with open(out / TABLE, newline="", encoding="utf-8", errors=NAMES_AS_THEY_ARE) as file:
         rows = list(csv.DictReader(file))
     if rows and set(COLUMNS) - set(rows[0]):
         raise ValueError(f"{out / TABLE} is not a table of jnd; choose another folder with --out")
@@ -179,7 +182,14 @@ def _one(task: tuple) -> dict:
         found = find_jnd(path, codec, **options)
         if not (file.is_file() and file.read_bytes() == found.data):  # a run that was killed may have written it
             save(found, file, replace=is_ours)
-    except (ValueError, TypeError, OSError, MemoryError, RuntimeError) as error:  # torch's full memory is the last
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        ImportError,
+        MemoryError,
+        RuntimeError,
+    ) as error:  # torch's full memory is the last
         return _row(task, "failed", notes=str(error) or type(error).__name__)
     values = {
         "quality": found.quality,
@@ -198,8 +208,8 @@ def _row(task: tuple, status: str, **values) -> dict:
 
 
 def _write(table: Path, rows: dict[str, dict]) -> None:
-    partial = table.with_suffix(".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
+    partial = table.with_suffix(f".{os.getpid()}.partial")
+    with open(partial, "w", newline="", encoding="utf-8", errors=NAMES_AS_THEY_ARE) as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows[name] for name in sorted(rows))

@@ -7,6 +7,7 @@ than that JPEG would.
 """
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 from vdp_distill.criterion import PEOPLE
@@ -91,7 +92,9 @@ def limits_of(codec: Codec, source: Picture, judge: Judge, p: float) -> Limits:
     known += f"per degree, which is {least} here"
     if codec.name == "JPEG":
         return Limits(least, visibility, f"not looked for under quality {least}: {known}")
-    jpeg = source.opaque()
+    # Only looked at, so without what says nothing of colours and might be more than a JPEG can hold.
+    colours = {name: value for name, value in source.metadata.items() if name == "icc_profile"}
+    jpeg = replace(source.opaque(), metadata=colours)
     shown = jpeg.shown(jpeg.encode(CODECS["jpeg"], least))
     allowed = max(judge.visibility(judge.contrast(shown)), LEAST_VISIBILITY)
     if allowed >= visibility:

@@ -101,6 +101,9 @@ class WeightedSum(ImageLoss):
     def __init__(self, terms: str | Path | Sequence[Term | Mapping], **checks):
         super().__init__(**checks)
         self.terms = read_terms(terms)
+        for term in self.terms:
+            if "reduction" in term.options:
+                raise ValueError(f"{term.loss}: reduction is the sum's own, not a term's; take it out of its options")
         quiet = {"reduction": "none", "out_of_range": self.out_of_range, "check_values": False}
         self.losses = nn.ModuleList(create(term.loss, **{**quiet, **term.options}) for term in self.terms)
         self.step, self.parts = 0, {}

@@ -142,7 +142,10 @@ class LPIPS(TrunkLoss):
 def _packaged_heads(name: str) -> dict[str, Tensor]:
     """The heads in the package lpips, read by its own code."""
     lpips = package("lpips", "lpips")
-    with warnings.catch_warnings():  # it calls torchvision by names that are going away
+    with (
+        torch.inference_mode(False),
+        warnings.catch_warnings(),
+    ):  # kept for trainings too; it calls torchvision by names that are going away
         warnings.simplefilter("ignore")
         model = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
     return {f"lin{number}": head.model[-1].weight.detach().clone() for number, head in enumerate(model.lins)}

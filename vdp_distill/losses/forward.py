@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vdp_distill import zoo
+from vdp_distill import checks, pipeline, zoo
 from vdp_distill.clamping import clamped
-from vdp_distill.losses.contract import ImageLoss
+from vdp_distill.losses.contract import ImageLoss, as_tensors
 from vdp_distill.surrogates.forward import ForwardNetwork, Judged
 
 __all__ = ["ForwardLoss"]
@@ -63,5 +63,15 @@ class ForwardLoss(ImageLoss):
         ----------
         test, reference
             Code values (N, C, H, W) in 0..1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for a call.
         """
-        return self.network(test, reference)
+        test, reference = as_tensors(test, reference)
+        checks.check_pair(test, reference, self.minimum_size)
+        self._check_channels(test)
+        self._follow(test)
+        with pipeline.full_precision(test.device):
+            return self.network(test, reference)

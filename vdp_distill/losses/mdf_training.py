@@ -79,8 +79,9 @@ def train(
         When a loss becomes NaN or infinite; the last good state stays.
     """
     recipe, seeds, out = MDFRecipe.read(recipe), seed_images(data), Path(out)
-    claim(out, recipe, MDFRecipe.read, resume)
-    return conduct(_Run(recipe, seeds, out), resume, progress)
+    run = _Run(recipe, seeds, out)
+    claim(out, recipe, MDFRecipe.read, resume)  # after wrong data are refused
+    return conduct(run, resume, progress)
 
 
 class _Run:

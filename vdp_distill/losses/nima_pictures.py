@@ -19,7 +19,8 @@ BUNDLED = ("astronaut", "chelsea", "coffee", "rocket")
 def open_set(data: str | Path | None, side: int) -> AVADataset | RatedSet:
     """The set that a path names: AVA, or photographs to be rated by rule; None for scikit-image's."""
     if data is not None and (Path(data) / RATINGS_FILE).is_file():
-        return AVADataset(Path(data) / RATINGS_FILE, Path(data) / PICTURES_FOLDER, side=side)
+        # Copies of AVA lack some pictures; the card counts them.
+        return AVADataset(Path(data) / RATINGS_FILE, Path(data) / PICTURES_FOLDER, side=side, missing="skip")
     if data is not None:
         return RatedSet([(seed.image[0] + 1) / 2 for seed in seed_images(data)], side)
     from skimage import data as bundled

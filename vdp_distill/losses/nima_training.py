@@ -80,8 +80,9 @@ def train(
     data_set = open_set(data, recipe.training.picture_side)
     if recipe.network.calibrated and isinstance(data_set, RatedSet):
         raise ValueError("[network]: calibrated = true needs people's ratings; these pictures are rated by rule")
-    claim(out, recipe, NIMARecipe.read, resume)
-    return conduct(_Run(recipe, data_set, out), resume, progress)
+    run = _Run(recipe, data_set, out)
+    claim(out, recipe, NIMARecipe.read, resume)  # after wrong data are refused
+    return conduct(run, resume, progress)
 
 
 class _Run:

@@ -171,7 +171,7 @@ def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
 def block_features(image: Tensor) -> Tensor:
     """Features of the blocks of an image (C, H, W) in 0..1, (blocks, 36) float64; those of flat blocks are left out."""
     weights = torch.tensor(RGB2GRAY if len(image) == 3 else (1.0,), dtype=torch.float64, device=image.device)
-    grey = (255 * (image.double() * weights[:, None, None]).sum(dim=0)).round()
+    grey = (255 * (image.double() * weights[:, None, None]).sum(dim=0)).round().clamp(0, 255)
     height, width = (side - side % BLOCK for side in grey.shape)
     grey, parts = grey[:height, :width], []
     for side in (BLOCK, BLOCK // 2):

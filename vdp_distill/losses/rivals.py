@@ -43,8 +43,12 @@ class ColorVideoVDP(ImageLoss):
         self.metrics: dict[torch.device, object] = {}
 
     def values(self, test: Tensor, reference: Tensor) -> Tensor:
-        images = (clamped(image.to(torch.float32), 0, 1) for image in (test, reference))
-        return self._metric(test.device).loss(*images, dim_order="BCHW").reshape(-1).to(test)
+        has_gradient = (
+            torch.is_grad_enabled()
+        )  # not in inference mode, but what the package keeps must serve a training
+        with torch.inference_mode(False), torch.set_grad_enabled(has_gradient):
+            images = (clamped(image.to(torch.float32), 0, 1).clone() for image in (test, reference))
+            return self._metric(test.device).loss(*images, dim_order="BCHW").reshape(-1).to(test)
 
     def _metric(self, device: torch.device):
         from pycvvdp import cvvdp, vvdp_display_geometry

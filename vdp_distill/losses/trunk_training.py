@@ -20,6 +20,7 @@ from vdp_distill.losses.degradations import DEGRADATIONS, degrade
 from vdp_distill.losses.trunk_recipe import TrunkRecipe, TrunkTraining
 from vdp_distill.losses.trunk_report import write_report
 from vdp_distill.losses.trunks import InHouseTrunk
+from vdp_distill.training.divergence import DivergedError
 from vdp_distill.training.report import Progress
 from vdp_distill.training.resumable import STATE, claim
 
@@ -134,6 +135,8 @@ def train(
     ------
     ValueError
         For a wrong recipe, too few photographs, or a folder that holds another run.
+    DivergedError
+        When the loss becomes NaN or infinite; the last good state stays.
     """
     recipe, out = TrunkRecipe.read(recipe), Path(out)
     photographs = Photographs(Path(data), recipe.training)
@@ -193,8 +196,9 @@ def _run(namer, photographs, training: TrunkTraining, out: Path, resume: bool, p
     """All steps; gives the rows of the log."""
     optimizer = torch.optim.Adam(namer.parameters(), lr=training.learning_rate)
     state, done, rows = out / STATE, 0, []
+    identity = {"photographs": photographs.names}
     if resume and state.is_file():
-        position = load_state(state, namer, optimizer)
+        position = load_state(state, namer, optimizer, identity=identity)
         done, rows = position["step"], position["rows"]
     with Progress(training.steps, done, progress) as bar:
         for step in range(done, training.steps):
@@ -203,11 +207,17 @@ def _run(namer, photographs, training: TrunkTraining, out: Path, resume: bool, p
             loss = _loss(namer, photographs.batch(_generator(training.seed, step)))
             optimizer.zero_grad()
             loss.backward()
+            norm = nn.utils.get_total_norm([value.grad for value in namer.parameters() if value.grad is not None])
+            if not bool((loss.detach() + norm).isfinite()):
+                raise DivergedError(
+                    f"the loss or its gradient became NaN or infinite at step {step}; {out} keeps the last good state: "
+                    "lower learning_rate in a new recipe"
+                )
             optimizer.step()
             bar.advance(float(loss.detach()))
             if (step + 1) % training.validate_every == 0 or step + 1 == training.steps:
                 rows.append({"step": step + 1, "train_loss": float(loss.detach()), **_validation(namer, photographs)})
-                save_state(state, namer, optimizer, {"step": step + 1, "rows": rows})
+                save_state(state, namer, optimizer, {"step": step + 1, "rows": rows}, identity=identity)
     return rows
 
 

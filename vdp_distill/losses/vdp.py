@@ -164,8 +164,11 @@ class VDPLoss(nn.Module):
         return f"pool={self.pool!r}, reduction={self.reduction!r}"
 
     def _in_its_precision(self, test: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """The images, for a surrogate in the precision of its weights."""
+        """The images, for a surrogate in the precision of its weights, which follow them to their device."""
         weights = next(self.metric.parameters(), test)
+        if weights.device != test.device:
+            with torch.inference_mode(False), torch.no_grad():  # a loss that was first used so must train later
+                self.metric.to(test.device)
         return test.to(weights.dtype), reference.to(weights.dtype)
 
     def _values(self, metric: HDRVDP2, test: Tensor, reference: Tensor, settings: Settings) -> Tensor:

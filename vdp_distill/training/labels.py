@@ -76,6 +76,7 @@ def as_pair(pair: tuple[object, object], channels: int, name: str) -> tuple[Tens
     """
     try:
         images = [checks.as_images(image, side)[0] for image, side in zip(pair, ("test", "reference"), strict=True)]
+        images = [image.detach().cpu() for image in images]
         checks.check_pair(*images, smallest_side=1)
         for image, side in zip(images, ("test", "reference"), strict=True):
             _check_codes(image, side)
