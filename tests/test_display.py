@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vdp_distill import Display, display_pixels_per_degree, hdrvdp2, load_display
-from vdp_distill.display import ENCODING_DISPLAYS
+from vdp_distill.display import ENCODING_DISPLAYS, LUMA
 from vdp_distill.display_files import preset_names
 from vdp_distill.transfer_curves import hlg_scene, is_inside, pq_cdm2, srgb
 
@@ -158,3 +158,16 @@ def test_a_file_may_begin_with_a_mark_of_order(tmp_path):
     (tmp_path / "list.json").write_text("[1, 2]")
     with pytest.raises(ValueError, match="holds no display 'x'; it holds 1, 2"):
         load_display(f"{tmp_path / 'list.json'}#x")
+
+
+@pytest.mark.parametrize("extend", [False, True])
+def test_colours_beyond_the_gamut_keep_their_luminance(extend):
+    """Of BT.2020's own weights, from BT.2020's standard; their colours are the nearest that BT.709 has."""
+    display = Display(colorspace="BT.2020-PQ", max_luminance=1500)
+    code = torch.tensor([[0.6, 0, 0], [0, 0.6, 0], [0, 0, 0.6], [0.6, 0.5, 0.1], [0.5, 0.5, 0.5]], dtype=torch.float64)
+    light = display.light(code.T[None, :, None], extend)[0, :, 0]
+    weights = torch.tensor([0.2627, 0.6780, 0.0593], dtype=torch.float64)
+    expected = torch.stack([pq_cdm2(one) for one in code]) @ weights
+    # The standards' weights and primaries have four digits.
+    torch.testing.assert_close(torch.tensor(LUMA, dtype=torch.float64) @ light, expected, rtol=2e-3, atol=1e-6)
+    assert float(light.min()) >= 0

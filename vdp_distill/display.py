@@ -212,7 +212,8 @@ class Display:
         Returns
         -------
         Tensor
-            (N, C, H, W) in cd/m2; (N, 1, H, W) for a grey display.
+            (N, C, H, W) in cd/m2; (N, 1, H, W) for a grey display. A colour of BT.2020 that BT.709 has not is the
+            nearest that it has, at the same luminance.
         """
         code = self.signal(code)
         # Colours outside a wide gamut are continued inside 0..1 too.
@@ -221,9 +222,7 @@ class Display:
         emitted = transfer_curves.emitted(code, self.curve, self.max_luminance, self.black_cdm2, tails)
         if self.primaries == "bt2020":
             matrix = emitted.new_tensor(BT2020_TO_BT709)
-            wide = (matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:])
-            # With `extend` the gradient passes, or colours outside the gamut could not come back.
-            emitted = torch.where(wide > 0, wide, wide - wide.detach()) if extend else wide.clamp(min=0)
+            emitted = _in_gamut((matrix @ emitted.flatten(2)).unflatten(2, emitted.shape[2:]), extend)
         light = emitted + self.reflection_cdm2
         return keep_positive(light, self.black_cdm2 + self.reflection_cdm2) if extend else light
 
@@ -243,6 +242,21 @@ class Display:
     def record(self) -> dict:
         """Every field as plain data, for a result's settings or a file."""
         return asdict(self)
+
+
+def _in_gamut(wide: Tensor, extend: bool) -> Tensor:
+    """Light of BT.709 for colours that may lie outside it: negative light becomes none, and the rest is dimmed by as
+    much as keeps the luminance.
+    """
+    luma = wide.new_tensor(LUMA)[:, None, None]
+    inside, is_outside = wide.clamp(min=0), wide.amin(dim=1, keepdim=True) < 0
+    luminance, clipped = ((light * luma).sum(dim=1, keepdim=True) for light in (wide, inside))
+    kept = (luminance / torch.where(is_outside & (clipped > 0), clipped, 1)).clamp(0, 1)
+    kept = torch.where(is_outside, kept, 1)
+    if not extend:
+        return inside * kept
+    # With `extend` the gradient passes, or colours outside the gamut could not come back.
+    return torch.where(wide > 0, wide * kept.detach(), wide - wide.detach())
 
 
 def keep_positive(light: Tensor, black_cdm2: float | Tensor) -> Tensor:
