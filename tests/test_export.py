@@ -12,7 +12,6 @@ from vdp_distill import VDPLoss, export, export_files, zoo
 from vdp_distill.display import Display
 from vdp_distill.export import export_loss, load_exported
 from vdp_distill.loss_program import LossProgram
-from vdp_distill.surrogate_metric import OutOfDomainWarning
 from vdp_distill.surrogates import Chain, ChainConfig
 from vdp_distill.training.recipe import Recipe
 
@@ -108,25 +107,6 @@ def test_it_refuses_what_it_was_not_made_for(case, loaded, images):
     image = spoil(images[1][:2])
     with pytest.raises(kind, match=message):
         loaded(image, image, ppd)
-
-
-def test_the_display_as_an_input_at_many_sizes(tmp_path):
-    """And a warning, once, of what the model in the file was not made for."""
-    options = {"encoding": "sRGB-display", "reduction": "none", "display_input": True}
-    loss = load_exported(export_loss("vdp-fast-v1", tmp_path / "loss.pt2", sides=(34, 38), **options))
-    assert loss.record["domain"] == {"pixels_per_degree": [15.0, 120.0], "side_pixels": [32.0, None]}
-    for height, width in ((34, 60), (41, 37)):
-        reference = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(height))
-        codes = (reference + 0.03).clamp(0, 1), reference
-        found = loss(*codes, 40, torch.tensor(DISPLAYS)).detach()
-        expected = [float(shown("vdp-fast-v1", [x[k : k + 1] for x in codes], *DISPLAYS[k], 40)) for k in (0, 1)]
-        assert found.tolist() == pytest.approx(expected, rel=1e-3)  # float32; another display: a third apart
-    with pytest.warns(OutOfDomainWarning, match="vdp-fast-v1 was made for pixels_per_degree of 15 to 120, got 200"):
-        loss(*codes, 200, DISPLAYS[0])
-    loss(*codes, 200, DISPLAYS[0])
-    loss.record["domain"]["side_pixels"] = [39.0, None]
-    with pytest.warns(OutOfDomainWarning, match="made for side_pixels of 39 or more, got 37"):
-        loss(*codes, 45, DISPLAYS[0])
 
 
 def test_a_trained_chain(tmp_path):

@@ -13,6 +13,7 @@ from vdp_distill import VDPLoss
 from vdp_distill.export import export_loss, free_sides, load_exported
 from vdp_distill.free_sizes import octaves
 from vdp_distill.pyramid import pyramid_height
+from vdp_distill.surrogate_metric import OutOfDomainWarning
 
 EXAMPLE = Path(__file__).parent.parent / "benchmarks" / "train_with_exported_loss.py"
 
@@ -65,6 +66,18 @@ def test_an_archive_takes_any_size(archive):
     assert float(loaded(image[..., :33], image[..., :33], 30)) == 0
     with pytest.raises(ValueError, match="shorter side is 33-33, 34-38; got"):
         loaded(image[..., :51], image[..., :51], 30)
+    warns_once(loaded.programs["34-38.pt2"], image[..., :34])
+
+
+def warns_once(loss, image):
+    """Of what the model in the file was not made for."""
+    assert loss.record["domain"] == {"pixels_per_degree": [15.0, 120.0], "side_pixels": [32.0, None]}
+    with pytest.warns(OutOfDomainWarning, match="vdp-fast-v1 was made for pixels_per_degree of 15 to 120, got 200"):
+        loss(image, image, 200)
+    loss(image, image, 200)
+    loss.record["domain"]["side_pixels"] = [39.0, None]
+    with pytest.warns(OutOfDomainWarning, match="made for side_pixels of 39 or more, got 34"):
+        loss(image, image, 45)
 
 
 def test_a_program_takes_any_size_of_an_octave(tmp_path):
