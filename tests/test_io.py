@@ -289,6 +289,16 @@ def test_radiance_light_is_divided_by_its_exposure(tmp_path):
             read_image(tmp_path / "c.hdr")
 
 
+@pytest.mark.parametrize(
+    "cut", [b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe", b"#?RADIANCE\n\n", b"#?RADIANCE\nEXPOSURE=0\n\n"]
+)
+def test_a_radiance_header_that_ends_too_soon_is_named(tmp_path, cut):
+    """A reader that waits for an empty line would wait for ever."""
+    (tmp_path / "a.hdr").write_bytes(cut)
+    with pytest.raises(ValueError, match="cannot read .*a.hdr"):
+        read_image(tmp_path / "a.hdr")
+
+
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_radiance_holds_light_alone(tmp_path, value):
     with pytest.raises(ValueError, match="holds light of at least 0"):

@@ -2,6 +2,7 @@
 
 import io
 import math
+from itertools import takewhile
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -76,7 +77,7 @@ def _read_png16(path: Path) -> tuple[np.ndarray, list[str]]:
 
 def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
     with open(path, "rb") as file:
-        header = [line.strip() for line in iter(file.readline, b"\n") if line]
+        header = [line.strip() for line in takewhile(bytes.strip, file)]  # as far as an empty line, or the file's end
         size = file.readline()
     if any(line.startswith(b"FORMAT=") and not line.endswith(b"rgbe") for line in header):
         raise ValueError("its pixels are XYZE; RGBE is needed")
@@ -84,6 +85,8 @@ def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
         raise ValueError(f"its rows lie as {size.strip().decode(errors='replace')!r}; -Y ... +X ... is needed")
     planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
     exposure = math.prod(float(line.partition(b"=")[2]) for line in header if line.startswith(b"EXPOSURE="))
+    if not exposure > 0:
+        raise ValueError(f"its exposure is {exposure:g}; it must be positive")
     return (planes, []) if exposure == 1 else (planes / np.float32(exposure), [f"divided by its exposure {exposure:g}"])
 
 
