@@ -21,6 +21,7 @@ from vdp_distill.surrogates.channels import (
 )
 from vdp_distill.surrogates.energies import energy_of_rows, of_filters, root_energy
 from vdp_distill.surrogates.lapped import SwiftConfig, starting
+from vdp_distill.surrogates.layers import start_from
 from vdp_distill.surrogates.sight import filtered
 from vdp_distill.tiles import in_tiles
 
@@ -67,10 +68,8 @@ class FineOctaves(nn.Module):
         super().__init__()
         self.sizes, self.orientations = config.groups, config.orientations
         channels, start = sum(self.sizes), starting(config.orientations)
-        for name, value in start._asdict().items():
-            name = name if name.endswith("taps") else f"{name}_gain"
-            value = torch.tensor(value, dtype=torch.get_default_dtype()).contiguous()
-            self.register_parameter(name, nn.Parameter(value))
+        named = start._asdict().items()
+        start_from(self, {name if name.endswith("taps") else f"{name}_gain": value for name, value in named})
         groups = torch.eye(len(self.sizes)).repeat_interleave(torch.tensor(self.sizes), dim=0)
         self.register_buffer("groups", groups, persistent=False)
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, channels))

@@ -1,13 +1,26 @@
-"""Layers of the chained networks: convolutions that know what lies around an image, doubling, a SELU with its alpha."""
+"""Layers of the chained networks: convolutions that know what lies around an image, doubling, a SELU with its alpha.
 
+And how parameters of any network begin as numbers that are known.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Double", "FittedSELU", "SurroundConv"]
+__all__ = ["Double", "FittedSELU", "SurroundConv", "start_from"]
 
 USUAL_ALPHA = 1.6732632423543772
 """SELU's own."""
+
+
+def start_from(module: nn.Module, starts: Mapping[str, np.ndarray]) -> None:
+    """Give a module parameters by these names that begin as these numbers."""
+    for name, value in starts.items():
+        value = torch.tensor(value, dtype=torch.get_default_dtype()).contiguous()
+        module.register_parameter(name, nn.Parameter(value))
 
 
 class SurroundConv(nn.Module):

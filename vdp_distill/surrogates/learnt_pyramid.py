@@ -15,6 +15,7 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.polyphase import correlate, correlate_zero_stuffed
 from vdp_distill.surrogates.bands import Band
 from vdp_distill.surrogates.channels import log2_ppd
+from vdp_distill.surrogates.layers import start_from
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["LOW_PASS_SUM", "LearntPyramid"]
@@ -36,9 +37,7 @@ class LearntPyramid(nn.Module):
 
     def __init__(self, taps: Mapping[str, np.ndarray], kinds: int):
         super().__init__()
-        for name, value in taps.items():
-            value = torch.tensor(value, dtype=torch.get_default_dtype()).contiguous()
-            self.register_parameter(name, nn.Parameter(value))
+        start_from(self, taps)
         self.sensitivity_gain = nn.Parameter(torch.zeros(3, kinds))
         self.masking_gain = nn.Parameter(torch.zeros(3, kinds))
         self.output_gain = nn.Parameter(torch.zeros(kinds))

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.lapped import SwiftConfig, returning
+from vdp_distill.surrogates.layers import start_from
 
 __all__ = ["WayBack"]
 
@@ -32,9 +33,7 @@ class WayBack(nn.Module):
         super().__init__()
         start = returning(config.orientations)
         taps = {"narrow_taps": start.taps, "wide_taps": start.wide_taps, "coarse_taps": _between_blocks()}
-        for name, value in (taps | {"gain": start.gain}).items():
-            value = torch.tensor(value, dtype=torch.get_default_dtype()).contiguous()
-            self.register_parameter(name, nn.Parameter(value))
+        start_from(self, taps | {"gain": start.gain})
         self.register_buffer(
             "corners", torch.tensor(_between_corners(), dtype=torch.get_default_dtype()), persistent=False
         )
