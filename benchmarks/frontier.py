@@ -136,7 +136,7 @@ def plot(rows: list[dict], path: Path) -> None:
                 continue
             side = {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"ha": "center", "xytext": (0, -14)}
             if kind == "another size":
-                side = {"ha": "center", "xytext": (0, 8)}
+                side = {"ha": "left", "xytext": (-2, 6), "rotation": 35, "rotation_mode": "anchor"}
             axes.annotate(row["model"], (time, square), textcoords="offset points", fontsize=8, **side)
         if own:
             axes.plot([], [], marker, color=f"C{number}", label=kind)
