@@ -10,9 +10,12 @@ from chain_data import pairs
 from vdp_distill import zoo
 from vdp_distill.checkpoints import read_tensors
 from vdp_distill.distill import DivergedError, train
+from vdp_distill.recipes import models_folder
 from vdp_distill.surrogates import ChainConfig
 from vdp_distill.training.recipe import Recipe, Training, read_recipe
+from vdp_distill.training.tasks import TASKS, kind_of
 
+OF_SURROGATES = sorted(path.stem for path in (models_folder() / "recipes").glob("*.toml") if kind_of(path) in TASKS)
 NARROW = ChainConfig(scatter_widths=(4, 8, 8), receptor_width=8, masking_widths=(8, 4))
 RECIPE = Recipe(NARROW, Training(steps=24, validate_every=6, images_per_batch=8, learning_rate=2e-3, accelerator="cpu"))
 
@@ -143,6 +146,12 @@ def test_a_misspelt_recipe_is_refused(text, message, tmp_path):
 @pytest.mark.parametrize("name", ["paper-chain", "tiny"])
 def test_recipes_that_ship_are_read(name):
     assert read_recipe(name).training.learning_rate == 5e-4
+
+
+@pytest.mark.parametrize("name", OF_SURROGATES)
+def test_every_recipe_that_ships_is_one(name):
+    """Of no key or value that a run would refuse."""
+    assert read_recipe(name).network.kind in TASKS
 
 
 def test_an_unknown_recipe_lists_those_that_ship():
