@@ -6,15 +6,17 @@ ABOUT = {
     "chain": "The metric with its light scatter at half resolution: 3 x 3 taps on the sharp image, which follow pixels "
     "per degree, and the metric's own filter on means of 2 x 2 pixels. Receptors, responses, cortex and detection are "
     "the metric's own. Every stage is at hand by its name (`keep_stages=True`).",
-    "cortex": "Optics and retina in one plane of light: 3 x 3 taps on the sharp image, the metric's own light scatter "
-    "on means of 2 x 2 pixels, and a correction for colours far from the image's mean, found in means of 4 x 4 pixels. "
-    "The cortex is the metric's own: only the taps are learnt.",
-    "fast": "Optics and retina as in `vdp-cortex-v1`, without its correction for colours. Then a cortex of the "
-    "metric's structure, whose steps between resolutions are means and straight lines. Filters and gains are learnt.",
+    "cortex": "Optics and retina in one plane of light: 3 x 3 taps on the sharp image, and the metric's own light "
+    "scatter on means of 2 x 2 pixels. What colours do to the receptors is found in means of 8 x 8 pixels, about which "
+    "the plane of each image follows all receptors to first order. The cortex is the metric's own: only the taps are "
+    "learnt.",
+    "fast": "Optics and retina as in `vdp-cortex-v1`. Then a cortex of the metric's structure, whose steps between "
+    "resolutions are means and straight lines. Filters and gains are learnt.",
     "swift": "The high-pass residual and two octaves in blocks of 4 x 4 pixels: 16 filters of its pixels, 16 pairs of "
     "filters of 8 x 8 and 4 pairs of 16 x 16, at every fourth pixel, fitted to what the metric's bands make of waves. "
     "A pair gives the amplitude of what it finds, which is masked, and the phase with which it is painted back to "
     "pixels. The coarser octaves and the base band are the metric's own pyramid on a picture of a quarter of the size. "
+    "Receptors see colours in means of 8 x 8 pixels; finer detail is weighted alike all over the image. "
     "All was trained by the metric's gradient too. Curves of displays with a standard range are read as polynomials. "
     "For loops that count milliseconds.",
 }
@@ -26,15 +28,22 @@ HALF_RESOLUTION = (
 )
 """What the three models with half-resolution scatter share."""
 
+ONE_PLANE = (
+    "One plane of light stands for all receptors, to first order about the mean colour of 8 x 8 pixels: single pixels "
+    "of a colour opposite to all about them are seen up to two and a half times too well, and changes of colour that "
+    "leave luminance nearly as it is are up to one and a half times off. "
+)
+"""What cortex and fast share."""
+
 WEAKNESS = {
     "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off. "
     + HALF_RESOLUTION,
-    "cortex": "One plane of light stands for all receptors: where colours change much and luminance little, fine "
-    "detail of such a change is misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
-    "fast": "One plane of light stands for all receptors, so changes of colour far from the reference's mean colour "
-    "are misjudged. Single pixels are seen too well. " + HALF_RESOLUTION,
-    "swift": "One plane of light, of one colour for the whole image, stands for all receptors, so changes of colour "
-    "are misjudged in images with much light and dark. Patches and gratings beside strong contrast, at fewer than 30 "
+    "cortex": ONE_PLANE + HALF_RESOLUTION,
+    "fast": ONE_PLANE
+    + "Wide patches and vignettes on few pixels per degree are now and then a third off. "
+    + HALF_RESOLUTION,
+    "swift": "One plane of light stands for all receptors, weighted alike all over the image, so fine detail of "
+    "changing colours is misjudged. Patches and gratings beside strong contrast, at fewer than 30 "
     "pixels per degree, are now and then seen several times too little, for masking is known by blocks. Smooth changes "
     "of a textured photograph, such as a vignette, are seen three to seven times too well, the smallest bright spots "
     "one and a half to two and a half times. P_map follows waves, but not each pixel's own masking: of several places "
@@ -51,8 +60,16 @@ START = {
     "swift": "filters fitted to the metric's, and its masking weights",
 }
 
+EARLIER = (
+    "Training saw the reference's mean colour alone, or in `vdp-cortex-v1` a correction of it; how colours are "
+    "followed now was made after it, without a new training."
+)
+"""What the small models' weights do not know."""
+
 THEN = {
-    "swift": "Steps 1 to 3 were made while amplitudes alone were known and nothing was painted back; a training by "
+    **dict.fromkeys(("cortex", "fast"), EARLIER),
+    "swift": EARLIER
+    + " Steps 1 to 3 were made while amplitudes alone were known and nothing was painted back; a training by "
     "`vdp-swift` now learns the way back too. The set of steps 4 and 5 holds what the table says, though its manifest "
     "counts more and fewer samples: the hash is that of the file as it is. The last step's rate was chosen, of four, "
     "by the Gabor patches and the images of 1920x1080 that the first table judges it by.",

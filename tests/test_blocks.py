@@ -5,6 +5,8 @@ import torch
 
 from vdp_distill.pipeline import Pair
 from vdp_distill.surrogates import blocks, grey
+from vdp_distill.surrogates.rows import whole_blocks
+from vdp_distill.surrogates.viewing import Shares, Viewing
 
 
 class Light:
@@ -24,13 +26,16 @@ def in_pixels(cells, height, width):
 
 
 def on_retina(planes, surround, ppd):
-    return Pair(*(seen_by_pixels(plane, surround, ppd) for plane in planes))
+    one = surround.new_ones(1, 1)
+    viewing = Viewing(Shares(plane=one, receptors=None, mean_cdm2=None, matrix=None), surround, ppd)
+    return Pair(*(seen_by_pixels(plane, viewing) for plane in planes))
 
 
-def seen_by_pixels(plane, surround, ppd):
-    size, whole = plane.shape[-2:], blocks.whole_blocks(plane)
-    light = blocks.on_retina(whole, size, surround, ppd)
-    return in_pixels(blocks.in_response(whole, light.rest, surround, ppd, Light()), *size)
+def seen_by_pixels(plane, viewing):
+    size, whole = plane.shape[-2:], whole_blocks(plane)
+    nothing = plane.new_zeros(1, 2, *(-(-length // (2 * blocks.BLOCK)) for length in size))
+    light = blocks.on_retina(whole, size, viewing, nothing)
+    return in_pixels(blocks.in_response(whole, light.rest, viewing, Light()), *size)
 
 
 def textured(height, width):

@@ -11,8 +11,9 @@ from vdp_distill.receptors import display_matrix
 from vdp_distill.small_metric import SwiftVDP
 from vdp_distill.surrogates.blocks import from_cells, in_cells
 from vdp_distill.surrogates.curves import StraightCurve, continued_light, light_polynomial, polynomial_light
-from vdp_distill.surrogates.grey import Curve, receptor_shares
+from vdp_distill.surrogates.response import Curve
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
+from vdp_distill.surrogates.viewing import receptor_shares
 
 OFFICE = Display("office", "sRGB", max_luminance=250, min_luminance=0.25)
 

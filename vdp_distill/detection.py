@@ -5,6 +5,7 @@ section 6.2.
 """
 
 import math
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -74,8 +75,10 @@ def changed_light(test_cdm2: Tensor, reference_cdm2: Tensor, parameters: Paramet
     """1 where any light channel differs by more than a thousandth, (N, 1, H, W); nothing flows back through it."""
 
     def changed(test, reference):
-        relative = (test - reference).abs() / reference
-        return (relative > parameters.quality_least_difference).any(dim=1, keepdim=True).to(reference.dtype)
+        channels = zip(test.split(1, dim=1), reference.split(1, dim=1), strict=True)
+        relative = ((own - other).abs_().div_(other) for own, other in channels)
+        found = (part > parameters.quality_least_difference for part in relative)
+        return reduce(torch.logical_or, found).to(reference.dtype)  # torch's own any() takes as long as all the rest
 
     with torch.no_grad():
         return in_tiles(changed, test_cdm2, reference_cdm2)

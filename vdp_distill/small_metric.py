@@ -14,10 +14,10 @@ from vdp_distill.pipeline import Pair, Retina
 from vdp_distill.result import Result, as_arrays
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
-from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.curves import continued_light, light_polynomial, polynomial_light
-from vdp_distill.surrogates.planes import Planes, light_planes
+from vdp_distill.surrogates.planes import light_planes
 from vdp_distill.surrogates.sight import Sight
+from vdp_distill.surrogates.viewing import Viewing, receptor_shares
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
 from vdp_distill.uncompiled import uncompiled
 
@@ -53,7 +53,7 @@ class SmallVDP(SurrogateVDP):
     @property
     def takes_any_side(self) -> bool:
         """Whether a program of it can take images of any size of an octave: not where the metric's own cortex looks."""
-        return not self.network.sees_colours
+        return not self.network.has_metric_cortex
 
     def __init__(self, network: SmallVision, name: str = "small", *, strict: bool = False, **settings):
         super().__init__(network, name, strict=strict, **settings)
@@ -69,34 +69,28 @@ class SmallVDP(SurrogateVDP):
         """What the small cortex sees of a pair; no retina is kept."""
         for name, image in zip(Pair._fields, (test, reference), strict=True):
             check_image(image, settings, name)  # whole: tiles and samples of them mislead
-        pixels_per_degree = pixels_per_degree_of(settings, test.shape[0], test)
-        planes, shares, surround = self._planes(test, reference, settings)
-        self._check_viewing(settings, pixels_per_degree, test.shape[-2:])
-        for plane in planes.plane:
-            self.check_domain(settings, luminance_cdm2=plane)
-        seen = self.network.see(planes, shares, surround, pixels_per_degree, wants_quality)
+        viewing = self._viewing(reference, settings)
+        self._check_viewing(settings, viewing.pixels_per_degree, test.shape[-2:])
+        planes = light_planes(Pair(test, reference), viewing, lambda pixels: light_of(pixels, settings), wants_quality)
+        self.check_domain(settings, luminance_cdm2=planes.ends_cdm2)
+        seen = self.network.see(planes, viewing)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """The one plane's response of both images; no other stage."""
-        shares = grey.receptor_shares(lights.reference, self._matrix(lights.reference, settings))
-        planes = light_planes(lights, shares, keep_colours=self.network.sees_colours)
-        pixels_per_degree = pixels_per_degree_of(settings, lights.test.shape[0], lights.test)
-        surround = surround_of(settings, lights.reference)
-        achromatic, luminance = self.network.retina(planes, shares, surround, pixels_per_degree)
+        light = lights.reference
+        shares = receptor_shares(light, self._matrix(light, settings))
+        degree = pixels_per_degree_of(settings, light.shape[0], light)
+        viewing = Viewing(shares, surround_of(settings, light), degree)
+        achromatic, luminance = self.network.retina(light_planes(lights, viewing, wants_changed=False), viewing)
         return Pair(*(Retina(None, None, *seen) for seen in zip(luminance, (None, None), achromatic, strict=True)))
 
-    def _planes(self, test: Tensor, reference: Tensor, settings: Settings) -> tuple[Planes, grey.Shares, Tensor]:
-        """Light of the pair, the receptors' shares in its planes, and the surround."""
+    def _viewing(self, reference: Tensor, settings: Settings) -> Viewing:
+        """How a pair is looked at, whose reference is given."""
         sample = self._sample(reference, settings)
-        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        planes = light_planes(
-            Pair(test, reference),
-            shares,
-            lambda pixels: light_of(pixels, settings),
-            keep_colours=self.network.sees_colours,
-        )
-        return planes, shares, surround_of(settings, sample)
+        shares = receptor_shares(sample, self._matrix(sample, settings))
+        degree = pixels_per_degree_of(settings, reference.shape[0], reference)
+        return Viewing(shares, surround_of(settings, sample), degree)
 
     def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
         """Light of some pixels of the reference, or of all where the surround is their mean."""
@@ -118,10 +112,10 @@ class SmallVDP(SurrogateVDP):
 
 @dataclass(frozen=True)
 class Remembered:
-    """A reference that was looked at, and how: shares of the receptors, surround, pixels per degree."""
+    """A reference that was looked at, and how."""
 
     sight: Sight
-    viewing: tuple[grey.Shares, Tensor, Tensor]
+    viewing: Viewing
     settings: Settings
     shape: torch.Size
 
@@ -213,19 +207,16 @@ class SwiftVDP(SmallVDP):
         """What the blocks see of a pair."""
         check_image(test, settings, "test")
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
-        sight = self.network.look_at(test, self._luminance_of(test, settings), *known.viewing)
+        sight = self.network.look_at(test, self._light_of(test, settings), known.viewing)
         self.check_domain(settings, luminance_cdm2=sight.plane)
-        seen = self.network.compare(sight, known.sight, known.viewing[-1], wants_quality)
+        seen = self.network.compare(sight, known.sight, known.viewing.pixels_per_degree, wants_quality)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
     def _remembered(self, reference: Tensor, settings: Settings) -> Remembered:
         check_image(reference, settings, "reference")
-        sample = self._sample(reference, settings)
-        shares = grey.receptor_shares(sample, self._matrix(sample, settings))
-        degree = pixels_per_degree_of(settings, reference.shape[0], reference)
-        self._check_viewing(settings, degree, reference.shape[-2:])
-        viewing = shares, surround_of(settings, sample), degree
-        sight = self.network.look_at(reference, self._luminance_of(reference, settings), *viewing)
+        viewing = self._viewing(reference, settings)
+        self._check_viewing(settings, viewing.pixels_per_degree, reference.shape[-2:])
+        sight = self.network.look_at(reference, self._light_of(reference, settings), viewing)
         self.check_domain(settings, luminance_cdm2=sight.plane)
         return Remembered(sight, viewing, settings, reference.shape)
 
@@ -233,21 +224,16 @@ class SwiftVDP(SmallVDP):
         """Blocks have none."""
         raise ValueError(f"{self.name} looks at blocks and gives no retina; use 'exact' or 'vdp-cortex-v1'")
 
-    def _luminance_of(self, image: Tensor, settings: Settings) -> Callable[[Tensor, Tensor], Tensor]:
-        """What makes luminance of an image's pixels."""
+    def _light_of(self, image: Tensor, settings: Settings) -> Callable[[Tensor], Tensor]:
+        """What makes light of an image's pixels."""
         display = settings.code_display()
         fitted = light_polynomial(display) if display is not None else None
         if fitted is None or image.shape[1] != display.channels:
-            return lambda pixels, weight: grey.mix(light_of(pixels, settings), weight)
+            return lambda pixels: light_of(pixels, settings)
         if self._within(image, settings):
-            return lambda codes, weight: grey.mix(polynomial_light(codes, fitted), weight)
+            return lambda codes: polynomial_light(codes, fitted)
         black = display.black_cdm2 + display.reflection_cdm2
-
-        def continued(codes: Tensor, weight: Tensor) -> Tensor:
-            luminance = grey.mix(continued_light(codes, fitted, display), weight)
-            return keep_positive(luminance, black * weight.sum(dim=1, keepdim=True))
-
-        return continued
+        return lambda codes: keep_positive(continued_light(codes, fitted, display), black)
 
     def _within(self, image: Tensor, settings: Settings) -> bool:
         """Whether all code values are known to lie in 0..1, where the polynomial holds."""

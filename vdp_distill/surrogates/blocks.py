@@ -15,24 +15,23 @@ from torch.nn import functional as F
 from vdp_distill.fourier import filter_on_canvas, unit_frequency
 from vdp_distill.optics import eye_mtf
 from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pyramid import BLOCK, cropped, steps_of
+from vdp_distill.pyramid import BLOCK, cropped
 from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.curves import StraightCurve
 from vdp_distill.surrogates.means import means, shrunk
+from vdp_distill.surrogates.rows import from_rows, in_rows, whole_blocks
+from vdp_distill.surrogates.viewing import Viewing
 from vdp_distill.tiles import in_tiles
 
 __all__ = [
     "Light",
     "at_corners",
     "from_cells",
-    "from_rows",
     "in_cells",
     "in_response",
-    "in_rows",
     "of_four",
     "on_retina",
     "sharp_taps",
-    "whole_blocks",
 ]
 
 REACH = 2
@@ -49,7 +48,7 @@ class Light(NamedTuple):
     """Luminance of an image on the retina, cd/m2."""
 
     rest: Tensor
-    """What wide scatter adds to every pixel, over the surround, beyond the share of the sharp image that stays."""
+    """What wide scatter and colour add to every pixel over the surround, beyond the sharp image's own share."""
 
     blocks: Tensor
     """Mean of every block, (N, 1, h, w)."""
@@ -58,20 +57,23 @@ class Light(NamedTuple):
     """Means of every two by two blocks."""
 
 
-def on_retina(plane: Tensor, size: tuple[int, int], surround: Tensor, pixels_per_degree: Tensor) -> Light:
-    """Wide scatter in the eye of a plane of luminance, (N, 1, H, W) in whole blocks, of which the image fills ``size``.
+def on_retina(plane: Tensor, size: tuple[int, int], viewing: Viewing, lift: Tensor) -> Light:
+    """Wide scatter in the eye of a plane of light, (N, 1, H, W) in whole blocks, of which the image fills ``size``.
 
     A ring of the surround is filtered along: at the frame, pixels lie between an inner block and an outer one.
+    ``lift`` is :attr:`vdp_distill.surrogates.tangent.Brightness.lift`, of two by two blocks.
     """
+    surround, degree = viewing.surround_plane_cdm2, viewing.pixels_per_degree
     blocks = means(plane, BLOCK)
     pairs = shrunk(blocks, 2) - surround
     ringed = F.pad(_without_surround(plane, pairs, size, surround), (1, 1, 1, 1))
     unit = unit_frequency(*ringed.shape[-2:]).to(ringed)
-    share = sharp_share(pixels_per_degree).view(-1, 1, 1, 1)
-    rest = filter_on_canvas(ringed, eye_mtf(pixels_per_degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share)
-    in_blocks = between(rest, 2, blocks.shape[-2:]) + share * (blocks - surround) + surround
-    coarse = rest[..., 1:-1, 1:-1] + share * pairs + surround
-    wide = between(rest, 2 * BLOCK, plane.shape[-2:])
+    share = sharp_share(degree).view(-1, 1, 1, 1)
+    rest = filter_on_canvas(ringed, eye_mtf(degree.view(-1, 1, 1, 1) / (2 * BLOCK) * unit) - share)
+    bright, adapting = (rest + F.pad(own, (1, 1, 1, 1), mode="replicate") for own in lift.split(1, dim=1))
+    in_blocks = between(adapting, 2, blocks.shape[-2:]) + share * (blocks - surround) + surround
+    coarse = adapting[..., 1:-1, 1:-1] + share * pairs + surround
+    wide = between(bright, 2 * BLOCK, plane.shape[-2:])
     return Light(wide, in_blocks, coarse.clamp(*DEFAULT_PARAMETERS.light_range_cdm2))
 
 
@@ -84,11 +86,10 @@ def _without_surround(plane: Tensor, pairs: Tensor, size: tuple[int, int], surro
     return means(F.pad(inside, (0, columns, 0, rows)), 2 * BLOCK)
 
 
-def in_response(
-    plane: Tensor, rest: Tensor, surround: Tensor, pixels_per_degree: Tensor, curve: StraightCurve
-) -> Tensor:
+def in_response(plane: Tensor, rest: Tensor, viewing: Viewing, curve: StraightCurve) -> Tensor:
     """Response of every pixel of an image, in cells, (N, BLOCK^2, h, w); ``rest`` is :func:`on_retina`'s."""
-    taps = (sharp_share(pixels_per_degree)[:, None] * sharp_taps(pixels_per_degree))[:, :, None, None]
+    surround, degree = viewing.surround_plane_cdm2, viewing.pixels_per_degree
+    taps = (sharp_share(degree)[:, None] * sharp_taps(degree))[:, :, None, None]
 
     def respond(rows, rest, row, around, taps):
         plane = from_rows(rows) - around
@@ -145,25 +146,6 @@ def between(ringed: Tensor, step: int, size: tuple[int, int]) -> Tensor:
     """A value a block, with a ring of blocks around, to the blocks' pixels, bilinear between their middles."""
     grown = bilinear(ringed, step)
     return grown[..., step : step + size[0], step : step + size[1]]
-
-
-def whole_blocks(image: Tensor) -> Tensor:
-    """The image grown at its far edges to a whole number of blocks."""
-    rows, columns = (BLOCK * steps_of(length, BLOCK) - length for length in image.shape[-2:])
-    if not torch.compiler.is_compiling() and not (rows or columns):  # padding with nothing would copy all
-        return image
-    return F.pad(image, (0, columns, 0, rows), mode="replicate")
-
-
-def in_rows(image: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, h, BLOCK W): a row of blocks a row, for tiles. Traced, images stay as they are."""
-    whole = whole_blocks(image)
-    return whole if torch.compiler.is_compiling() else whole.unflatten(2, (-1, BLOCK)).flatten(3)
-
-
-def from_rows(rows: Tensor) -> Tensor:
-    """The image in whole blocks, from rows of them."""
-    return rows if torch.compiler.is_compiling() else rows.unflatten(3, (BLOCK, -1)).flatten(2, 3)
 
 
 def in_cells(plane: Tensor) -> Tensor:

@@ -16,8 +16,8 @@ from vdp_distill import pipeline
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.surrogates.golden import VisualSystem
-from vdp_distill.surrogates.grey import PEAK_SENSITIVITY
 from vdp_distill.surrogates.half_resolution import fitted_taps, scatter_half
+from vdp_distill.surrogates.viewing import PEAK_SENSITIVITY
 
 __all__ = ["ConditionedChain", "ConditionedConfig", "Stages"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vdp_distill.display import Display
-from vdp_distill.surrogates.grey import Curve
+from vdp_distill.surrogates.response import Curve
 from vdp_distill.tiles import look_up
 
 __all__ = ["StraightCurve", "continued_light", "light_polynomial", "polynomial_light"]

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.blocks import in_cells
 from vdp_distill.surrogates.means import means
-from vdp_distill.surrogates.planes import changed_plane
+from vdp_distill.tiles import in_tiles
 
 __all__ = ["Changed", "changed_in_blocks", "energy_of_rows", "of_filters", "root_energy"]
 
@@ -22,6 +23,9 @@ HALF = BLOCK // 2
 
 TINY = 1e-12
 """Keeps the derivative of a square root finite at 0."""
+
+LEAST_SHARE = 0.3
+"""The metric counts a pixel as changed if any channel does; luminance moves by as little as this share of that."""
 
 
 class Changed(NamedTuple):
@@ -48,6 +52,13 @@ def changed_in_blocks(test: Tensor, reference: Tensor, corners: tuple[int, int])
     rows, columns = (BLOCK * (count - 1) - length for count, length in zip(corners, changed.shape[-2:], strict=True))
     blocks = means(F.pad(changed, (0, columns, 0, rows)), BLOCK)
     return Changed(in_cells(F.pad(changed, (HALF, HALF + columns, HALF, HALF + rows))), blocks)
+
+
+def changed_plane(test: Tensor, reference: Tensor) -> Tensor:
+    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`, from luminance alone."""
+    least = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
+    with torch.no_grad():
+        return in_tiles(lambda t, r: ((t - r).abs() > least * r).to(r.dtype), test, reference)
 
 
 def of_filters(places: Tensor, orientations: int) -> Tensor:

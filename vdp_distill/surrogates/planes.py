@@ -1,8 +1,7 @@
-"""Light of a pair in one plane, and what that plane leaves out of colour.
+"""Light of a pair in one plane, tangent to what all receptors see, and where light changed.
 
-Far from the image's mean colour, receptors respond otherwise than the plane says. How much so is found in means of
-4 x 4 pixels, where all receptors cost a sixteenth, and added to the response. What is still given up is fine detail of
-such colours. Sources: as for :mod:`vdp_distill.optics` and :mod:`vdp_distill.adaptation`.
+Each image has a tangent of its own (:mod:`vdp_distill.surrogates.tangent`), so a change of colour, however large, is
+followed in the image that has changed.
 """
 
 from collections.abc import Callable
@@ -11,127 +10,84 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vdp_distill import adaptation, csf, receptors
-from vdp_distill.fourier import filter_on_canvas
-from vdp_distill.parameters import DEFAULT_PARAMETERS
-from vdp_distill.pipeline import Pair, response_tables
-from vdp_distill.pyramid import BLOCK, cropped
+from vdp_distill.detection import changed_light
+from vdp_distill.pipeline import Pair
+from vdp_distill.pyramid import cropped
 from vdp_distill.surrogates.bilinear import bilinear
-from vdp_distill.surrogates.blocks import from_rows, in_rows, whole_blocks
-from vdp_distill.surrogates.grey import PEAK_SENSITIVITY, Curve, Shares, mix, response_shares, transfer
-from vdp_distill.surrogates.half_resolution import made_once
 from vdp_distill.surrogates.means import means
+from vdp_distill.surrogates.response import Curve
+from vdp_distill.surrogates.rows import from_rows, in_rows
+from vdp_distill.surrogates.tangent import STEP, brightness, weights_of
+from vdp_distill.surrogates.viewing import Viewing, mix
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Planes", "changed_plane", "colour_response", "light_planes"]
-
-
-MARGIN = 16
-"""Means of 4 x 4 pixels on the canvas beyond the image: wide glare, which runs over it, is the plane's own affair."""
-
-
-NODES = 1024
-"""Of log10 luminance at which the rods' share is found, between which it is taken as linear."""
-
-LEAST_SHARE = 0.3
-"""The metric counts a pixel as changed if any channel does; the plane moves by as little as this share of that."""
+__all__ = ["Planes", "light_planes"]
 
 
 class Planes(NamedTuple):
-    """Light of a pair, cd/m2."""
+    """Light of a pair."""
 
     plane: Pair
-    """One plane of each image, (N, 1, H, W)."""
+    """One plane of each image, cd/m2, (N, 1, H, W)."""
 
-    colours: Pair | None
-    """Means of 4 x 4 pixels, (N, C, h, w), if they were asked for."""
+    lift: Pair
+    """What each lacks after scatter: :attr:`vdp_distill.surrogates.tangent.Brightness.lift`."""
+
+    changed: Tensor | None
+    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`; None if nobody asked."""
+
+    ends_cdm2: Tensor
+    """Least mean and largest value of the planes, (2,)."""
 
 
 def light_planes(
-    images: Pair, shares: Shares, to_light: Callable[[Tensor], Tensor] = lambda image: image, keep_colours: bool = True
+    images: Pair, viewing: Viewing, to_light: Callable[[Tensor], Tensor] | None = None, wants_changed: bool = True
 ) -> Planes:
-    """Light of both images.
-
-    Rods count as much as they respond at the reference's lightness there.
+    """Light of both images in one plane each.
 
     Parameters
     ----------
     images
         (N, C, H, W) each.
     to_light
-        What makes light in cd/m2 of pixels.
-    keep_colours
-        Find the means of the colours too.
+        What makes light in cd/m2 of pixels; None where they are light.
+    wants_changed
+        Say where light changed.
     """
-    size = images.reference.shape[-2:]
-    weights = [weight[:, :, None, None] for weight in (shares.cones, shares.rods)]
+    size, curve = images.reference.shape[-2:], Curve(viewing.shares, images.reference)
+    lights, colours = zip(*(_light_and_means(image, to_light) for image in images), strict=True)
+    seen = [brightness(means_cdm2, viewing, curve) for means_cdm2 in colours]
+    weights = [weights_of(*own, viewing.shares) for own in zip(colours, seen, strict=True)]
 
-    def light_of(rows):
-        light = to_light(from_rows(rows))
-        return light, [means(light, BLOCK)] if keep_colours else []
+    def project(test, reference, *weights):
+        light = Pair(from_rows(test, STEP), from_rows(reference, STEP))
+        planes = [in_rows(_projected(*own), STEP) for own in zip(light, weights, strict=True)]
+        return *planes, *([in_rows(changed_light(*light), STEP)] if wants_changed else [])
 
-    def see_both(rows, *weights):
-        light, colours = light_of(rows)
-        return *(in_rows(mix(light, weight)) for weight in weights), *colours
-
-    def see(rows, share, *weights):
-        light, colours = light_of(rows)
-        planes = (in_rows(mix(light, weight)) for weight in weights)
-        plane = torch.lerp(*planes, share)
-        return (plane, *colours) if colours else plane
-
-    cones, rods, *colours = in_tiles(see_both, in_rows(images.reference), *weights)
-    share = _share_of_rods(cones, shares)
-    reference = in_tiles(torch.lerp, cones, rods, share)
-    seen = in_tiles(see, in_rows(images.test), share, *weights)
-    test, *own = seen if keep_colours else (seen,)
-    plane = Pair(*(cropped(from_rows(rows), *size) for rows in (test, reference)))
-    return Planes(plane, Pair(own[0], colours[0]) if keep_colours else None)
+    found = in_tiles(project, *lights, *weights, halo=1)
+    test, reference, *changed = (cropped(from_rows(rows, STEP), *size) for rows in found)
+    plane, lift = Pair(test, reference), Pair(*(own.lift for own in seen))
+    return Planes(plane, lift, changed[0] if changed else None, _ends(plane, colours, viewing))
 
 
-def _share_of_rods(cones: Tensor, shares: Shares) -> Tensor:
-    """What the rods' plane counts at the lightness of the cones' plane; both in rows of blocks."""
-    with torch.no_grad():
-        nodes = torch.logspace(*DEFAULT_PARAMETERS.lut_log10_range, NODES, dtype=cones.dtype, device=cones.device)
-        table = response_shares(nodes[:, None] * shares.receptors[:, None])[..., 2]
-        lightness = means(from_rows(cones), BLOCK).clamp(min=DEFAULT_PARAMETERS.light_range_cdm2[0])
-        share = csf.band_sensitivity(lightness.log10(), table[:, None, None])  # linear between nodes of any table
-        return in_rows(bilinear(share, BLOCK))
+def _light_and_means(image: Tensor, to_light: Callable[[Tensor], Tensor] | None) -> tuple[Tensor, Tensor]:
+    """Light in rows of STEP x STEP pixels, and their means, cd/m2."""
+
+    def see(rows):
+        light = to_light(from_rows(rows, STEP))
+        return in_rows(light, STEP), means(light, STEP)
+
+    rows = in_rows(image, STEP)
+    return (rows, means(from_rows(rows, STEP), STEP)) if to_light is None else in_tiles(see, rows)
 
 
-def colour_response(
-    planes: Planes, shares: Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor, curve: Curve
-) -> Pair:
-    """Response of all receptors less that to the plane, of means of 4 x 4 pixels; JND, at the images' size.
-
-    Parameters
-    ----------
-    surround_cdm2
-        Broadcast against (N, C, 1, 1).
-    curve
-        Response to the plane.
-    """
-    reference, size = planes.colours.reference, planes.plane.reference.shape[-2:]
-    anchor = receptors.photoreceptors(reference.mean(dim=(2, 3), keepdim=True), shares.matrix).detach()
-    tables = response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, reference.device)
-    surround = surround_cdm2.expand(*reference.shape[:2], 1, 1)
-    around = torch.cat([surround, mix(surround, shares.luminance[:, :, None, None])], dim=1)
-    canvas = ((length + MARGIN + 1) // 2 for length in reference.shape[-2:])
-    blur = made_once(transfer, pixels_per_degree / BLOCK, *canvas)
-
-    def missing(plane: Tensor, colours: Tensor) -> Tensor:
-        light = torch.cat([colours, means(whole_blocks(plane), BLOCK)], dim=1)
-        light = (filter_on_canvas(light - around, blur) + around).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
-        seen = receptors.photoreceptors(light[:, :-1], shares.matrix)
-        response, _ = adaptation.luminance_masking(seen, anchor, tables)
-        apart = response.sum(dim=1, keepdim=True) - curve(light[:, -1:], curve.row)
-        return cropped(bilinear(apart, BLOCK), *size)
-
-    return Pair(*map(missing, *planes))
+def _projected(light: Tensor, weights: Tensor) -> Tensor:
+    """The plane of light, (N, C, H, W), for weights of its squares."""
+    *channels, taken = bilinear(weights, STEP).split(1, dim=1)
+    return sum(light[:, i : i + 1] * weight for i, weight in enumerate(channels)) - taken
 
 
-def changed_plane(test: Tensor, reference: Tensor) -> Tensor:
-    """1 where light changed, (N, 1, H, W), after :func:`vdp_distill.detection.changed_light`, from one plane."""
-    least = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
-    with torch.no_grad():
-        return in_tiles(lambda t, r: ((t - r).abs() > least * r).to(r.dtype), test, reference)
+def _ends(plane: Pair, colours: tuple[Tensor, Tensor], viewing: Viewing) -> Tensor:
+    """Of means at the dark end: among saturated colours, a dark pixel's plane may fall below its luminance."""
+    dark = [mix(means_cdm2, viewing.shares.plane[:, :, None, None]).amin() for means_cdm2 in colours]
+    return torch.stack([torch.stack(dark).amin(), torch.maximum(*(image.amax() for image in plane))]).detach()

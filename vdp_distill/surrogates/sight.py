@@ -12,10 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill.pyramid import BLOCK
-from vdp_distill.surrogates import grey
-from vdp_distill.surrogates.blocks import in_response, on_retina, whole_blocks
+from vdp_distill.pyramid import BLOCK, cropped, steps_of
+from vdp_distill.surrogates.blocks import in_response, on_retina
 from vdp_distill.surrogates.curves import StraightCurve
+from vdp_distill.surrogates.means import means
+from vdp_distill.surrogates.response import Curve
+from vdp_distill.surrogates.rows import from_rows, in_rows
+from vdp_distill.surrogates.tangent import STEP, brightness
+from vdp_distill.surrogates.viewing import Viewing, mix
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["LOW_PASS", "RING", "Sight", "filtered", "look_at", "lowered", "ringed"]
@@ -36,7 +40,7 @@ class Sight(NamedTuple):
 
     size: tuple[int, int]
     plane: Tensor
-    """Luminance of every pixel as it leaves the image, in whole blocks, (N, 1, H, W)."""
+    """Light of every pixel as it leaves the image, weighted to one plane in whole blocks, (N, 1, H, W)."""
 
     cells: Tensor
     """Response in cells, with rings of the outermost repeated, (N, BLOCK^2, h + 2 RING, w + 2 RING)."""
@@ -51,32 +55,39 @@ class Sight(NamedTuple):
     """Response of every block and its surroundings, (N, 1, h, w)."""
 
 
-def look_at(
-    image: Tensor,
-    to_luminance: Callable[[Tensor, Tensor], Tensor],
-    viewing: tuple[grey.Shares, Tensor, Tensor],
-) -> Sight:
+def look_at(image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Sight:
     """What one image is to the eye.
 
     Parameters
     ----------
     image
         (N, C, H, W), of any kind.
-    to_luminance
-        Pixels (n, C, h, w) and ``shares.luminance`` (n, C, 1, 1) to cd/m2, (n, 1, h, w).
+    to_light
+        What makes light in cd/m2 of pixels; None where they are light.
     viewing
-        The reference's :func:`vdp_distill.surrogates.grey.receptor_shares`, light of the surround in cd/m2, broadcast
-        against (N, C, 1, 1), and pixels per degree, (1,) or (N,).
+        With the reference's shares.
     """
-    shares, surround_cdm2, pixels_per_degree = viewing
-    size, weight = image.shape[-2:], shares.luminance[:, :, None, None]
-    surround = (surround_cdm2 * weight).sum(dim=1, keepdim=True)
-    plane = in_tiles(to_luminance, whole_blocks(image), weight)
-    light = on_retina(plane, size, surround, pixels_per_degree)
-    curve = StraightCurve(grey.Curve(shares, image), image.dtype)
-    cells = in_response(plane, light.rest, surround, pixels_per_degree, curve)
+    size, curve = image.shape[-2:], Curve(viewing.shares, image)
+    plane, means_cdm2 = _plane_and_means(image, to_light, viewing.shares.plane[:, :, None, None])
+    lift = brightness(means_cdm2, viewing, curve).lift
+    light = on_retina(plane, size, viewing, lift)
+    cells = in_response(plane, light.rest, viewing, StraightCurve(curve, image.dtype))
     cells, blocks = ringed(_large_enough(cells)), _large_enough(light.blocks)
     return Sight(size, plane, cells, blocks, light.coarse, lowered(cells))
+
+
+def _plane_and_means(
+    image: Tensor, to_light: Callable[[Tensor], Tensor] | None, weight: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Light weighted to one plane, in whole blocks, and mean colours."""
+
+    def see(rows, weight):
+        pixels = from_rows(rows, STEP)
+        light = pixels if to_light is None else to_light(pixels)
+        return in_rows(mix(light, weight), STEP), means(light, STEP)
+
+    rows, means_cdm2 = in_tiles(see, in_rows(image, STEP), weight)
+    return cropped(from_rows(rows, STEP), *(BLOCK * steps_of(length, BLOCK) for length in image.shape[-2:])), means_cdm2
 
 
 def _large_enough(blocks: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from vdp_distill.masking import mutual_contrast
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import band_frequencies
-from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.blocks import at_corners, from_cells, of_four
 from vdp_distill.surrogates.channels import log2_ppd
 from vdp_distill.surrogates.coarse import CoarseOctaves, octaves_of
@@ -31,6 +30,7 @@ from vdp_distill.surrogates.fine import Fine, FineOctaves
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import SwiftConfig
 from vdp_distill.surrogates.sight import Sight, look_at
+from vdp_distill.surrogates.viewing import Viewing, receptor_shares
 from vdp_distill.surrogates.way_back import WayBack
 
 __all__ = ["SwiftConfig", "SwiftVision"]
@@ -70,13 +70,13 @@ class SwiftVision(VisualSystem):
 
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
         """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
-        shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        viewing = shares, surround_cdm2, pixels_per_degree
-        return self.compare(*(self.look_at(image, grey.mix, *viewing) for image in light_cdm2), pixels_per_degree)
+        viewing = Viewing(receptor_shares(light_cdm2.reference, matrix), surround_cdm2, pixels_per_degree)
+        sights = (self.look_at(image, None, viewing) for image in light_cdm2)
+        return self.compare(*sights, pixels_per_degree)
 
-    def look_at(self, image: Tensor, to_luminance: Callable[[Tensor, Tensor], Tensor], *viewing: Tensor) -> Sight:
+    def look_at(self, image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Sight:
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.sight.look_at`."""
-        return look_at(image, to_luminance, viewing)
+        return look_at(image, to_light, viewing)
 
     def compare(self, test: Sight, reference: Sight, pixels_per_degree: Tensor, wants_quality: bool = True) -> Seen:
         """What is seen of the difference between two images, without the quality correlate where it is not wanted."""

@@ -11,7 +11,10 @@ from vdp_distill.surrogates import grey
 from vdp_distill.surrogates.cortex import CortexConfig, Seen, SmallCortex
 from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.half_resolution import fitted_taps
-from vdp_distill.surrogates.planes import Planes, changed_plane, colour_response, light_planes
+from vdp_distill.surrogates.planes import Planes, light_planes
+from vdp_distill.surrogates.response import Curve
+from vdp_distill.surrogates.tangent import STEP
+from vdp_distill.surrogates.viewing import Viewing, receptor_shares
 
 __all__ = ["DOMAIN", "SmallVision"]
 
@@ -46,11 +49,11 @@ class SmallVision(VisualSystem):
         self.config = config
         table = torch.tensor(fitted_taps(3), dtype=torch.get_default_dtype()) if config.scatter_every > 1 else None
         self.register_parameter("scatter_taps", table if table is None else nn.Parameter(table))
-        self.cortex = MetricCortex() if self.sees_colours else SmallCortex()
+        self.cortex = MetricCortex() if self.has_metric_cortex else SmallCortex()
 
     @property
-    def sees_colours(self) -> bool:
-        """Whether colours far from the image's mean are mended."""
+    def has_metric_cortex(self) -> bool:
+        """Whether the metric's own cortex looks, which learns nothing."""
         return self.config.kind == "cortex"
 
     def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
@@ -67,33 +70,19 @@ class SmallVision(VisualSystem):
         pixels_per_degree
             (1,) or (N,).
         """
-        shares = grey.receptor_shares(light_cdm2.reference, matrix)
-        planes = light_planes(light_cdm2, shares, keep_colours=self.sees_colours)
-        return self.see(planes, shares, surround_cdm2, pixels_per_degree)
+        viewing = Viewing(receptor_shares(light_cdm2.reference, matrix), surround_cdm2, pixels_per_degree)
+        return self.see(light_planes(light_cdm2, viewing), viewing)
 
-    def see(
-        self,
-        planes: Planes,
-        shares: grey.Shares,
-        surround_cdm2: Tensor,
-        pixels_per_degree: Tensor,
-        wants_quality: bool = True,
-    ) -> Seen:
-        """The same from planes of light, without the quality correlate where it is not wanted."""
-        achromatic, luminance = self.retina(planes, shares, surround_cdm2, pixels_per_degree)
-        changed = changed_plane(*planes.plane) if wants_quality else None
-        return self.cortex(achromatic, luminance, changed, pixels_per_degree)
+    def see(self, planes: Planes, viewing: Viewing) -> Seen:
+        """The same from planes of light; without the quality correlate where they do not say what changed."""
+        achromatic, luminance = self.retina(planes, viewing)
+        return self.cortex(achromatic, luminance, planes.changed, viewing.pixels_per_degree)
 
-    def retina(
-        self, planes: Planes, shares: grey.Shares, surround_cdm2: Tensor, pixels_per_degree: Tensor
-    ) -> tuple[Pair, Pair]:
+    def retina(self, planes: Planes, viewing: Viewing) -> tuple[Pair, Pair]:
         """Achromatic responses in JND, and the luminance that the eye adapts to; (N, 1, H, W) each."""
-        surround = (surround_cdm2 * shares.luminance[:, :, None, None]).sum(dim=1, keepdim=True)
-        luminance = grey.scatter(planes.plane, surround, pixels_per_degree, self.scatter_taps)
-        curve, colour = grey.Curve(shares, luminance.reference), None
-        if planes.colours is not None and planes.colours.reference.shape[1] > 1:
-            colour = colour_response(planes, shares, surround_cdm2, pixels_per_degree, curve)
-        return grey.respond(luminance, curve, colour), luminance
+        around, degree = viewing.surround_plane_cdm2, viewing.pixels_per_degree
+        plane = grey.scatter(planes.plane, around, degree, self.scatter_taps)
+        return grey.respond(plane, Curve(viewing.shares, plane.reference), planes.lift, STEP)
 
 
 class MetricCortex(nn.Module):

@@ -9,7 +9,7 @@ from vdp_distill import optics, pipeline
 from vdp_distill.fourier import unit_frequency
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.surrogates.grey import PEAK_SENSITIVITY
+from vdp_distill.surrogates.viewing import PEAK_SENSITIVITY
 from vdp_distill.training.cortex import network_inputs
 from vdp_distill.training.tasks import ErrorColumn, Task
 

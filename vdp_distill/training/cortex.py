@@ -74,7 +74,7 @@ class CortexTask(Task):
 
     knows_gradients = True
     about = "Predicts what HDR-VDP 2.2 predicts for a pair of images: the map of contrast, P_map, P_det, C_max and Q."
-    limits = "One plane of light stands for all receptors: colours far from the image's mean are its weak side."
+    limits = "One plane of light stands for all receptors: fine detail of changing colours is its weak side."
     loss_unit = "weighted sum of errors"
 
     @property
