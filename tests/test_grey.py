@@ -137,7 +137,7 @@ def test_light_of_the_references_colour_lacks_nothing():
     lights = light(64, 80)
     viewing = viewing_of(lights)
     means = torch.nn.functional.avg_pool2d(lights.reference, STEP)
-    seen = brightness(means, viewing, Curve(viewing.shares, means))
+    seen = brightness(means, viewing)
     # One table in place of three is interpolated.
     assert (seen.lift / seen.even_cdm2).abs().max() < 2e-3
 

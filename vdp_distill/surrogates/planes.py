@@ -15,7 +15,6 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import cropped
 from vdp_distill.surrogates.bilinear import bilinear
 from vdp_distill.surrogates.means import means
-from vdp_distill.surrogates.response import Curve
 from vdp_distill.surrogates.rows import from_rows, in_rows
 from vdp_distill.surrogates.tangent import STEP, brightness, weights_of
 from vdp_distill.surrogates.viewing import Viewing, mix
@@ -54,9 +53,9 @@ def light_planes(
     wants_changed
         Say where light changed.
     """
-    size, curve = images.reference.shape[-2:], Curve(viewing.shares, images.reference)
+    size = images.reference.shape[-2:]
     lights, colours = zip(*(_light_and_means(image, to_light) for image in images), strict=True)
-    seen = [brightness(means_cdm2, viewing, curve) for means_cdm2 in colours]
+    seen = [brightness(means_cdm2, viewing) for means_cdm2 in colours]
     weights = [weights_of(*own, viewing.shares) for own in zip(colours, seen, strict=True)]
 
     def project(test, reference, *weights):

@@ -69,7 +69,7 @@ def look_at(image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing:
     """
     size, curve = image.shape[-2:], Curve(viewing.shares, image)
     plane, means_cdm2 = _plane_and_means(image, to_light, viewing.shares.plane[:, :, None, None])
-    lift = brightness(means_cdm2, viewing, curve).lift
+    lift = brightness(means_cdm2, viewing).lift
     light = on_retina(plane, size, viewing, lift)
     cells = in_response(plane, light.rest, viewing, StraightCurve(curve, image.dtype))
     cells, blocks = ringed(_large_enough(cells)), _large_enough(light.blocks)

@@ -34,16 +34,16 @@ class Brightness(NamedTuple):
     """How bright mean colours are."""
 
     receptors: Tensor
-    """L, M and rod response to them on the retina, cd/m2, (N, 3, h, w)."""
+    """L, M and rod response to them on the retina, cd/m2, (N, 3, h, w), float64."""
 
     even_cdm2: Tensor
-    """Luminance of light of the reference's mean colour that is as bright, (N, 1, h, w)."""
+    """Luminance of light of the reference's mean colour that is as bright, (N, 1, h, w), float64."""
 
     lift: Tensor
     """What the plane lacks after scatter to be that, and to be luminance, cd/m2, (N, 2, h, w)."""
 
 
-def brightness(means_cdm2: Tensor, viewing: Viewing, curve: Curve) -> Brightness:
+def brightness(means_cdm2: Tensor, viewing: Viewing) -> Brightness:
     """Look at mean colours.
 
     Parameters
@@ -52,8 +52,6 @@ def brightness(means_cdm2: Tensor, viewing: Viewing, curve: Curve) -> Brightness
         Means of STEP x STEP pixels as they leave the image, (N, C, h, w).
     viewing
         Its pixels per degree are the image's.
-    curve
-        Response to the plane.
 
     Examples
     --------
@@ -62,7 +60,7 @@ def brightness(means_cdm2: Tensor, viewing: Viewing, curve: Curve) -> Brightness
     >>> even = torch.tensor([20.0, 20.0, 20.0]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     >>> matrix = torch.tensor(display_matrix("ccfl-lcd", 3), dtype=torch.float32)[None]
     >>> viewing = Viewing(receptor_shares(even, matrix), torch.full((1, 3, 1, 1), 20.0), torch.tensor([30.0]))
-    >>> seen = brightness(even, viewing, Curve(viewing.shares, even))
+    >>> seen = brightness(even, viewing)
     >>> bool((seen.lift.abs() < 1e-3).all())  # light of the mean colour lacks nothing
     True
     """
@@ -70,14 +68,16 @@ def brightness(means_cdm2: Tensor, viewing: Viewing, curve: Curve) -> Brightness
     canvas = ((length + MARGIN + 1) // 2 for length in means_cdm2.shape[-2:])
     blur = made_once(transfer, viewing.pixels_per_degree / STEP, *canvas)
     light = (filter_on_canvas(means_cdm2 - surround, blur) + surround).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
-    seen = receptors.photoreceptors(light, shares.matrix)
+    # In double: rounded to 1e-5 JND, what the plane lacks would differ between images that hardly do.
+    seen = receptors.photoreceptors(light.double(), shares.matrix.double())
+    curve = Curve(shares, seen)
     tables = response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, light.device)
     anchor = (shares.mean_cdm2[:, None] * shares.receptors)[..., None, None]
     response, level = adaptation.luminance_masking(seen, anchor, tables)
-    known = (level.sum(dim=1, keepdim=True) - curve.zero).to(response.dtype)
-    even = curve.luminance(response.sum(dim=1, keepdim=True) + known, curve.row)
-    plane = mix(light, shares.plane[:, :, None, None])
-    return Brightness(seen, even, torch.cat([even, adaptation.adapting_luminance(seen)], dim=1) - plane)
+    even = curve.luminance((response + level).sum(dim=1, keepdim=True) - curve.zero, curve.row)
+    plane = mix(light.double(), shares.plane[:, :, None, None])
+    lift = torch.cat([even, adaptation.adapting_luminance(seen)], dim=1) - plane
+    return Brightness(seen, even, lift.to(means_cdm2.dtype))
 
 
 def weights_of(means_cdm2: Tensor, seen: Brightness, shares: Shares) -> Tensor:
@@ -87,6 +87,7 @@ def weights_of(means_cdm2: Tensor, seen: Brightness, shares: Shares) -> Tensor:
     """
     even = seen.even_cdm2
     rise = log_slopes(even * shares.receptors[:, :, None, None]).sum(dim=1, keepdim=True) / even
-    weights = receptors.photoreceptors(log_slopes(seen.receptors) / seen.receptors, shares.matrix.mT) / rise
+    own = log_slopes(seen.receptors) / seen.receptors
+    weights = (receptors.photoreceptors(own, shares.matrix.double().mT) / rise).to(means_cdm2.dtype)
     taken = mix(means_cdm2, weights - shares.plane[:, :, None, None])
     return torch.cat([weights, taken], dim=1)
