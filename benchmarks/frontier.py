@@ -34,6 +34,9 @@ IN_BFLOAT16 = ("vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1")
 CROWDED = 0.4
 """Multiples of the exact metric's time from which on a name stands to the left of its point."""
 
+LAST = 0.95
+"""Multiples from which on a leaning name leans to the left."""
+
 KINDS = {"released": "o", "another size": "^", "filters in bfloat16": "x"}
 """And how they are drawn."""
 
@@ -134,7 +137,8 @@ def plot(rows: list[dict], path: Path) -> None:
             axes.plot(time, median, "_", color=f"C{number}", markersize=12)
             if kind == "filters in bfloat16":
                 continue
-            place = {"textcoords": "offset points", "fontsize": 8} | _beside(kind, time)
+            below = sum(float(other[ERROR]) < square and float(other["forward"]) > CROWDED for other in own)
+            place = {"textcoords": "offset points", "fontsize": 8} | _beside(kind, time, below)
             axes.annotate(row["model"], (time, square), **place)
         if own:
             axes.plot([], [], marker, color=f"C{number}", label=kind)
@@ -150,11 +154,21 @@ def plot(rows: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def _beside(kind: str, time: float) -> dict:
-    """Where a name stands by its point: sizes of one network lie close, so theirs lean."""
+def _beside(kind: str, time: float, below: int) -> dict:
+    """Where a name stands by its point: sizes of one network lie close, so theirs lean; slow models' names queue up.
+
+    Parameters
+    ----------
+    below
+        How many of the slow models of this kind are nearer to the metric.
+    """
     if kind == "another size":
-        return {"ha": "left", "xytext": (-2, 6), "rotation": 35, "rotation_mode": "anchor"}
-    return {"ha": "right", "xytext": (-6, 4)} if time > CROWDED else {"ha": "center", "xytext": (0, -14)}
+        side, turn = ("left", 35) if time < LAST else ("right", -35)
+        return {"ha": side, "xytext": (-2, 6), "rotation": turn, "rotation_mode": "anchor"}
+    if time < CROWDED:
+        return {"ha": "center", "xytext": (0, -14)}
+    line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkB": 3}
+    return {"ha": "right", "xytext": (-60, -46 + 15 * below), "arrowprops": line}
 
 
 def main() -> None:
