@@ -34,7 +34,7 @@ IN_BFLOAT16 = ("vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1")
 CROWDED = 0.4
 """Multiples of the exact metric's time from which on a name stands to the left of its point."""
 
-LAST = 0.95
+LAST = 0.75
 """Multiples from which on a leaning name leans to the left."""
 
 KINDS = {"released": "o", "another size": "^", "filters in bfloat16": "x"}
