@@ -39,9 +39,7 @@ WEAKNESS = {
     "chain": "Beside edges of orders of magnitude within two pixels, light on the retina is some per cent off. "
     + HALF_RESOLUTION,
     "cortex": ONE_PLANE + HALF_RESOLUTION,
-    "fast": ONE_PLANE
-    + "Wide patches and vignettes on few pixels per degree are now and then a third off. "
-    + HALF_RESOLUTION,
+    "fast": ONE_PLANE + "Wide patches and vignettes are now and then a third off. " + HALF_RESOLUTION,
     "swift": "One plane of light stands for all receptors, weighted alike all over the image, so fine detail of "
     "changing colours is misjudged. Patches and gratings beside strong contrast, at fewer than 30 "
     "pixels per degree, are now and then seen several times too little, for masking is known by blocks. Smooth changes "

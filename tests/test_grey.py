@@ -111,7 +111,7 @@ def errors_of(lights, **options):
 
 
 def test_colours_far_from_the_mean_are_seen_as_the_metric_sees_them():
-    # One set of weights for the whole image is off by 0.3 here. What is left lies along the border of the two colours.
+    # With one set of weights for the whole image it is 0.15. What is left lies along the border of the two colours.
     assert errors_of(coloured())[0] < 0.06
 
 

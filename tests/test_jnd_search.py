@@ -12,7 +12,7 @@ from vdp_distill.jnd import find_jnd
 from vdp_distill.jnd.codecs import CODECS
 from vdp_distill.jnd.files import read_picture
 from vdp_distill.jnd.judge import Judge, judging, tiles_of
-from vdp_distill.jnd.search import NEAR, lowest_invisible
+from vdp_distill.jnd.search import NEAR, SAFETY, lowest_invisible
 from vdp_distill.jnd.smallest import FITTED_DISPLAY
 
 EASY = Criterion(threshold=30.0, slope=1.4, area_deg=1.0, exponent=4.0, name="easy")
@@ -120,14 +120,16 @@ def test_a_large_picture_is_searched_in_parts_and_checked_whole(in_tiles):
     assert any("judged on all of them" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(("safety", "further"), [(1.0, 0), (SAFETY, 1)])
 @pytest.mark.parametrize("corner", [0, 250])
-def test_a_search_in_parts_ends_where_one_without_does(corner, in_tiles, monkeypatch):
-    """At most :data:`NEAR` steps above what its estimates promise: they are three per cent high, less than a step."""
+def test_a_search_in_parts_ends_where_one_without_does(corner, safety, further, in_tiles, monkeypatch):
+    """At most :data:`NEAR` steps above what its estimates promise; made three per cent higher, one more."""
+    monkeypatch.setattr("vdp_distill.jnd.search.SAFETY", safety)
     picture = data.astronaut()[corner : corner + 130, 100:240]
     parts = find_jnd(picture, pixels_per_degree=60, model="vdp-fast")
     monkeypatch.setattr("vdp_distill.jnd.search.Trials.in_parts", False)
     whole = find_jnd(picture, pixels_per_degree=60, model="vdp-fast")
-    assert whole.quality <= parts.quality <= whole.quality + NEAR + 1
+    assert whole.quality <= parts.quality <= whole.quality + NEAR + further
     assert sum(point.whole for point in parts.curve) < len(whole.curve)
 
 

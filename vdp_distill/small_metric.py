@@ -69,7 +69,7 @@ class SmallVDP(SurrogateVDP):
         """What the small cortex sees of a pair; no retina is kept."""
         for name, image in zip(Pair._fields, (test, reference), strict=True):
             check_image(image, settings, name)  # whole: tiles and samples of them mislead
-        viewing = self._viewing(reference, settings)
+        viewing = self._viewing(self._sample(reference, settings), settings)
         self._check_viewing(settings, viewing.pixels_per_degree, test.shape[-2:])
         planes = light_planes(Pair(test, reference), viewing, lambda pixels: light_of(pixels, settings), wants_quality)
         self.check_domain(settings, luminance_cdm2=planes.ends_cdm2)
@@ -78,19 +78,15 @@ class SmallVDP(SurrogateVDP):
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """The one plane's response of both images; no other stage."""
-        light = lights.reference
-        shares = receptor_shares(light, self._matrix(light, settings))
-        degree = pixels_per_degree_of(settings, light.shape[0], light)
-        viewing = Viewing(shares, surround_of(settings, light), degree)
+        viewing = self._viewing(lights.reference, settings)
         achromatic, luminance = self.network.retina(light_planes(lights, viewing, wants_changed=False), viewing)
         return Pair(*(Retina(None, None, *seen) for seen in zip(luminance, (None, None), achromatic, strict=True)))
 
-    def _viewing(self, reference: Tensor, settings: Settings) -> Viewing:
-        """How a pair is looked at, whose reference is given."""
-        sample = self._sample(reference, settings)
-        shares = receptor_shares(sample, self._matrix(sample, settings))
-        degree = pixels_per_degree_of(settings, reference.shape[0], reference)
-        return Viewing(shares, surround_of(settings, sample), degree)
+    def _viewing(self, light_cdm2: Tensor, settings: Settings) -> Viewing:
+        """How a pair is looked at, from light of the reference or a sample of it."""
+        shares = receptor_shares(light_cdm2, self._matrix(light_cdm2, settings))
+        degree = pixels_per_degree_of(settings, light_cdm2.shape[0], light_cdm2)
+        return Viewing(shares, surround_of(settings, light_cdm2), degree)
 
     def _sample(self, reference: Tensor, settings: Settings) -> Tensor:
         """Light of some pixels of the reference, or of all where the surround is their mean."""
@@ -214,7 +210,7 @@ class SwiftVDP(SmallVDP):
 
     def _remembered(self, reference: Tensor, settings: Settings) -> Remembered:
         check_image(reference, settings, "reference")
-        viewing = self._viewing(reference, settings)
+        viewing = self._viewing(self._sample(reference, settings), settings)
         self._check_viewing(settings, viewing.pixels_per_degree, reference.shape[-2:])
         sight = self.network.look_at(reference, self._light_of(reference, settings), viewing)
         self.check_domain(settings, luminance_cdm2=sight.plane)

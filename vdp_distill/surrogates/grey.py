@@ -70,12 +70,12 @@ def respond(plane: Pair, curve: Curve, lift: Pair, step: int) -> tuple[Pair, Pai
         luminance = (plane + adapting).clamp(*DEFAULT_PARAMETERS.light_range_cdm2)
         return in_rows(curve(plane + bright, row), step), in_rows(luminance, step)
 
-    def respond(plane, lift):
+    def of_one(plane, lift):
         seen = in_tiles(see, in_rows(plane, step), lift, curve.row, halo=1)
         response, luminance = (cropped(from_rows(rows, step), *size) for rows in seen)
         return response - response.mean(dim=(2, 3), keepdim=True), luminance
 
-    responses, luminance = zip(*map(respond, plane, lift), strict=True)
+    responses, luminance = zip(*map(of_one, plane, lift), strict=True)
     return Pair(*responses), Pair(*luminance)
 
 

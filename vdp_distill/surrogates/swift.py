@@ -1,6 +1,7 @@
 """A visual system for loops that count milliseconds: the fine octaves in blocks, the rest at a quarter of the size.
 
-Light becomes one plane of receptor response (:mod:`vdp_distill.surrogates.grey`). Each block of 4 x 4 pixels and its
+Light becomes one plane of receptor response (:mod:`vdp_distill.surrogates.sight`), to which mean colours add what they
+are to the receptors (:mod:`vdp_distill.surrogates.tangent`). Each block of 4 x 4 pixels and its
 surroundings become what a few filters find, which overlap as in a lapped transform; sensitivity and masking are
 computed once a block (:mod:`vdp_distill.surrogates.fine`). The coarser octaves are the metric's own pyramid on a
 picture of a quarter of the size (:mod:`vdp_distill.surrogates.coarse`). What is seen of both goes back to pixels with
