@@ -8,12 +8,13 @@ from vdp_distill.pipeline import Pair
 from vdp_distill.pyramid import build_pyramid
 from vdp_distill.receptors import display_matrix
 from vdp_distill.surrogates.cortex import CortexConfig
+from vdp_distill.surrogates.glance import GlanceConfig
 from vdp_distill.surrogates.swift import SwiftConfig
 
 CORTEX = CortexConfig()
 FAST = CortexConfig(kind="fast")
-SWIFT = SwiftConfig()
-ALL = pytest.mark.parametrize("config", [CORTEX, FAST, SWIFT], ids=["cortex", "fast", "swift"])
+SWIFT, GLANCE = SwiftConfig(), GlanceConfig()
+ALL = pytest.mark.parametrize("config", [CORTEX, FAST, SWIFT, GLANCE], ids=["cortex", "fast", "swift", "glance"])
 VIEWING = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from vdp_distill.pyramid import BLOCK, cropped, from_blocks, mirrored_evens, steps_of, to_blocks
 
-__all__ = ["correlate", "correlate_zero_stuffed"]
+__all__ = ["correlate", "correlate_blocks", "correlate_zero_stuffed"]
 
 
 def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "reflect") -> Tensor:
@@ -50,6 +50,23 @@ def correlate(image: Tensor, taps: Tensor, keep_every: int = 1, padding: str = "
     blocks = to_blocks(padded, steps_of(height, BLOCK), steps_of(width, BLOCK), kernel.shape[-1])
     kept = from_blocks(_convolve(blocks, kernel), BLOCK // keep_every)
     return cropped(kept, steps_of(height, keep_every), steps_of(width, keep_every))
+
+
+def correlate_blocks(blocks: Tensor, taps: Tensor) -> Tensor:
+    """Correlate images that are in blocks already with one small filter, zeros outside.
+
+    Parameters
+    ----------
+    blocks
+        (N, BLOCK^2, h, w), a channel for each pixel of a block.
+    taps
+        (1 or N, k, k), k odd and at most 2 BLOCK + 1.
+    """
+    rest = BLOCK - taps.shape[-1] // 2
+    kernel = _block_kernel(F.pad(taps, (rest,) * 4)[:, None, None], 1)
+    if kernel.shape[0] == 1:
+        return F.conv2d(blocks, kernel[0].contiguous(memory_format=torch.channels_last), padding=1)
+    return _convolve(F.pad(blocks, (1,) * 4), kernel)
 
 
 def correlate_zero_stuffed(low: Tensor, taps: Tensor, height: int, width: int, padding: str = "reflect") -> Tensor:

@@ -15,13 +15,14 @@ from vdp_distill.result import Result, as_arrays
 from vdp_distill.settings import Settings, check_image, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogate_metric import OutOfDomainWarning, SurrogateVDP
 from vdp_distill.surrogates.curves import continued_light, light_polynomial, polynomial_light
+from vdp_distill.surrogates.glimpse import Glimpse
 from vdp_distill.surrogates.planes import light_planes
 from vdp_distill.surrogates.sight import Sight
 from vdp_distill.surrogates.viewing import Viewing, receptor_shares
 from vdp_distill.surrogates.vision import DOMAIN, SmallVision
 from vdp_distill.uncompiled import uncompiled
 
-__all__ = ["OutOfDomainWarning", "Remembered", "SmallVDP", "SwiftVDP"]
+__all__ = ["GlanceVDP", "OutOfDomainWarning", "Remembered", "SmallVDP", "SwiftVDP"]
 
 SAMPLE_EVERY = 8
 """Every so many pixels of each axis of the reference say what the receptors' shares are."""
@@ -203,8 +204,8 @@ class SwiftVDP(SmallVDP):
         """What the blocks see of a pair."""
         check_image(test, settings, "test")
         known = reference if isinstance(reference, Remembered) else self._remembered(reference, settings)
-        sight = self.network.look_at(test, self._light_of(test, settings), known.viewing)
-        self.check_domain(settings, luminance_cdm2=sight.plane)
+        sight = self._look_at(test, settings, known.viewing)
+        self.check_domain(settings, luminance_cdm2=sight.ends_cdm2)
         seen = self.network.compare(sight, known.sight, known.viewing.pixels_per_degree, wants_quality)
         return None, pipeline.Cortex(None, None, None, seen.contrast_map, seen.quality)
 
@@ -212,9 +213,12 @@ class SwiftVDP(SmallVDP):
         check_image(reference, settings, "reference")
         viewing = self._viewing(self._sample(reference, settings), settings)
         self._check_viewing(settings, viewing.pixels_per_degree, reference.shape[-2:])
-        sight = self.network.look_at(reference, self._light_of(reference, settings), viewing)
-        self.check_domain(settings, luminance_cdm2=sight.plane)
+        sight = self._look_at(reference, settings, viewing)
+        self.check_domain(settings, luminance_cdm2=sight.ends_cdm2)
         return Remembered(sight, viewing, settings, reference.shape)
+
+    def _look_at(self, image: Tensor, settings: Settings, viewing: Viewing) -> Sight:
+        return self.network.look_at(image, self._light_of(image, settings), viewing)
 
     def retina(self, lights: Pair, settings: Settings) -> Pair:
         """Blocks have none."""
@@ -222,10 +226,14 @@ class SwiftVDP(SmallVDP):
 
     def _light_of(self, image: Tensor, settings: Settings) -> Callable[[Tensor], Tensor]:
         """What makes light of an image's pixels."""
+        return self._curve_of(image, settings) or (lambda pixels: light_of(pixels, settings))
+
+    def _curve_of(self, image: Tensor, settings: Settings) -> Callable[[Tensor], Tensor] | None:
+        """The display's curve as a polynomial, for any shape of code values; None where it has none."""
         display = settings.code_display()
         fitted = light_polynomial(display) if display is not None else None
         if fitted is None or image.shape[1] != display.channels:
-            return lambda pixels: light_of(pixels, settings)
+            return None
         if self._within(image, settings):
             return lambda codes: polynomial_light(codes, fitted)
         black = display.black_cdm2 + display.reflection_cdm2
@@ -239,3 +247,25 @@ class SwiftVDP(SmallVDP):
             return True
         low, high = image.detach().aminmax()
         return bool((low >= 0) & (high <= 1))
+
+
+class GlanceVDP(SwiftVDP):
+    """The block-wise visual system in a hurry, in place of the metric's; the call is that of :class:`SwiftVDP`.
+
+    Parameters
+    ----------
+    network, name, strict, **settings
+        As for :class:`SmallVDP`.
+
+    Examples
+    --------
+    >>> from vdp_distill.surrogates.glance import GlanceConfig, GlanceVision
+    >>> model = GlanceVDP(GlanceVision(GlanceConfig()))
+    >>> grey = torch.full((1, 3, 40, 40), 0.5)
+    >>> float(model(grey, grey, encoding="sRGB-display", pixels_per_degree=30).P_det)
+    0.0
+    """
+
+    def _look_at(self, image: Tensor, settings: Settings, viewing: Viewing) -> Glimpse:
+        curve = self._curve_of(image, settings)
+        return self.network.look_at(light_of(image, settings) if curve is None else image, curve, viewing)

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from vdp_distill.checkpoints import read_tensors, write_tensors
 from vdp_distill.io import file_hash
 from vdp_distill.recipes import chosen_folder, from_table, models_folder, nearest, read_toml
-from vdp_distill.small_metric import SmallVDP, SwiftVDP
+from vdp_distill.small_metric import GlanceVDP, SmallVDP, SwiftVDP
 from vdp_distill.surrogate_metric import ChainVDP, ConditionedVDP, SurrogateVDP
 from vdp_distill.surrogates.conditioned import ConditionedChain, ConditionedConfig
 from vdp_distill.surrogates.cortex import CortexConfig
 from vdp_distill.surrogates.forward import ForwardConfig, ForwardNetwork
+from vdp_distill.surrogates.glance import GlanceConfig, GlanceVision
 from vdp_distill.surrogates.paper import Chain, ChainConfig
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
 from vdp_distill.surrogates.vision import SmallVision
@@ -50,11 +51,18 @@ NETWORKS = {
     "cortex": (CortexConfig, SmallVision),
     "fast": (CortexConfig, SmallVision),
     "swift": (SwiftConfig, SwiftVision),
+    "glance": (GlanceConfig, GlanceVision),
     "forward": (ForwardConfig, ForwardNetwork),
 }
 """Kinds of network, by the ``kind`` in a recipe's ``[network]``: shape and class."""
 
-METRICS = {Chain: ChainVDP, ConditionedChain: ConditionedVDP, SmallVision: SmallVDP, SwiftVision: SwiftVDP}
+METRICS = {
+    Chain: ChainVDP,
+    ConditionedChain: ConditionedVDP,
+    SmallVision: SmallVDP,
+    SwiftVision: SwiftVDP,
+    GlanceVision: GlanceVDP,
+}
 """What makes a network callable like the metric; a forward model is a loss of another one."""
 
 Network = Chain | ConditionedChain | SmallVision | SwiftVision | ForwardNetwork

@@ -26,11 +26,13 @@ from vdp_distill.tiles import in_tiles
 __all__ = [
     "Light",
     "at_corners",
+    "between",
     "from_cells",
     "in_cells",
     "in_response",
     "of_four",
     "on_retina",
+    "sharp_share",
     "sharp_taps",
 ]
 
@@ -184,4 +186,19 @@ def of_four(plane: Tensor) -> Tensor:
 
 def from_cells(cells: Tensor, height: int, width: int) -> Tensor:
     """(N, BLOCK^2, h, w) -> (N, 1, height, width): :func:`in_cells` undone."""
-    return cropped(F.pixel_shuffle(cells, BLOCK), height, width)
+    if torch.compiler.is_compiling() or cells.dtype != torch.float32:
+        return cropped(F.pixel_shuffle(cells, BLOCK), height, width)
+    return cropped(_Pixels.apply(cells)[:, None], height, width)
+
+
+class _Pixels(torch.autograd.Function):
+    """:class:`_Cells` undone."""
+
+    @staticmethod
+    def forward(ctx, cells: Tensor) -> Tensor:
+        four = cells.permute(0, 2, 3, 1).contiguous().view(torch.complex128)
+        return four.transpose(2, 3).contiguous().view(torch.float32).flatten(1, 2)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return in_cells(gradient[:, None])

@@ -34,9 +34,9 @@ def mixed(planes: Tensor, matrix: Tensor) -> Tensor:
     return (planes.permute(0, 2, 3, 1) @ matrix).permute(0, 3, 1, 2)
 
 
-def sensitivities(luminance_cdm2: Tensor, ppd: Tensor) -> Tensor:
-    """Contrast sensitivity of the residual and of the fine octaves, (N, 3, h, w)."""
-    tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(BAND_FREQUENCIES)), luminance_cdm2.log10()
+def sensitivities(luminance_cdm2: Tensor, ppd: Tensor, frequencies: tuple[float, ...] = BAND_FREQUENCIES) -> Tensor:
+    """Contrast sensitivity at frequencies in cycles a pixel: of the residual and of the fine octaves, (N, 3, h, w)."""
+    tables, luminance = csf.csf_tables(ppd[:, None] * ppd.new_tensor(frequencies)), luminance_cdm2.log10()
     return torch.cat([csf.band_sensitivity(luminance, table) for table in tables], dim=1).clamp(min=LEAST_SENSITIVITY)
 
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from vdp_distill.display import Display
-from vdp_distill.surrogates.response import Curve
+from vdp_distill.surrogates.response import Curve, OfReceptors
+from vdp_distill.surrogates.viewing import Shares
 from vdp_distill.tiles import look_up
 
-__all__ = ["StraightCurve", "continued_light", "light_polynomial", "polynomial_light"]
+__all__ = ["ReceptorCurves", "StraightCurve", "continued_light", "light_polynomial", "polynomial_light"]
 
 DEGREE = 7
 NODES = 1025
@@ -106,6 +107,12 @@ class StraightCurve:
     """
 
     def __init__(self, curve: Curve, dtype: torch.dtype):
+        light, value = self._at_nodes(curve)
+        slope = value.diff(dim=1) / light.diff()
+        self.slope, self.offset = slope.to(dtype), (value[:, :-1] - slope * light[:-1]).to(dtype)
+
+    def _at_nodes(self, curve: Curve) -> tuple[Tensor, Tensor]:
+        """Light where pieces meet, (nodes,), and the curve's value there, (rows, nodes); float64."""
         self.range = 10**curve.low, 10**curve.high
         self.first, last = (math.floor(math.log2(light)) for light in self.range)
         count = (last + 1 - self.first) << PIECES_LOG2
@@ -113,17 +120,16 @@ class StraightCurve:
         octave = (node / 2**PIECES_LOG2).floor()
         light = 2 ** (octave + self.first) * (1 + node / 2**PIECES_LOG2 - octave)
         value = curve(light.view(1, 1, 1, -1), curve.row)[:, 0, 0]
-        slope = value.diff(dim=1) / light.diff()
-        self.slope, self.offset = slope.to(dtype), (value[:, :-1] - slope * light[:-1]).to(dtype)
         self.row = torch.arange(value.shape[0], device=light.device, dtype=torch.int32).view(-1, 1, 1, 1) * count
+        return light, value
 
     def __call__(self, luminance: Tensor, row: Tensor) -> Tensor:
         """Response in JND to luminance in cd/m2, (n, ...), for the images whose rows of the table are given."""
         luminance = luminance.clamp(*self.range)
-        index = self._piece(luminance.detach()) + row
+        index = self.piece_of(luminance.detach()) + row
         return torch.addcmul(look_up(self.offset, index), look_up(self.slope, index), luminance)
 
-    def _piece(self, luminance: Tensor) -> Tensor:
+    def piece_of(self, luminance: Tensor) -> Tensor:
         if torch.compiler.is_compiling():  # other runtimes do not look into numbers
             octave = luminance.log2().floor()
             piece = (luminance / 2**octave - 1) * 2**PIECES_LOG2
@@ -131,3 +137,32 @@ class StraightCurve:
         integers, digits, bias = FORMATS[luminance.dtype]
         leading = luminance.view(integers) >> (digits - PIECES_LOG2)
         return leading.int() - ((self.first + bias) << PIECES_LOG2)
+
+
+class ReceptorCurves(StraightCurve):
+    """The same of L, M and rods each by itself, with a slope that has no steps.
+
+    Parameters
+    ----------
+    shares
+        Of the images, by whose mean light responses are counted from.
+    like
+        A tensor whose dtype the response takes.
+    """
+
+    def __init__(self, shares: Shares, like: Tensor):
+        light, value = self._at_nodes(OfReceptors(shares, like.double()))
+        self.row = self.row.view(-1, 3, 1, 1)
+        slope = (value[:, 2:] - value[:, :-2]) / (light[2:] - light[:-2])
+        slope = torch.cat([slope[:, :1], slope, slope[:, -1:]], dim=1)
+        bend = slope.diff(dim=1) / light.diff()
+        first = slope[:, :-1] - bend * light[:-1]
+        offset = value[:, :-1] - (first + bend * light[:-1] / 2) * light[:-1]
+        self.bend, self.slope, self.offset = (part.to(like.dtype) for part in (bend, first, offset))
+
+    def __call__(self, receptors: Tensor) -> tuple[Tensor, Tensor]:
+        """Response in JND to light of receptors, (N, 3, h, w) in cd/m2, and its rise with that, JND / (cd/m2)."""
+        light = receptors.clamp(*self.range)
+        index = self.piece_of(light.detach()) + self.row
+        first, rest = look_up(self.slope, index), look_up(self.bend, index) * light
+        return torch.addcmul(look_up(self.offset, index), first + rest / 2, light), first + rest

@@ -17,7 +17,7 @@ from vdp_distill.surrogates.blocks import in_cells
 from vdp_distill.surrogates.means import means
 from vdp_distill.tiles import in_tiles
 
-__all__ = ["Changed", "changed_in_blocks", "energy_of_rows", "of_filters", "root_energy"]
+__all__ = ["Changed", "LEAST_SHARE", "changed_in_blocks", "energy_of_rows", "of_filters", "root_energy"]
 
 HALF = BLOCK // 2
 

@@ -6,37 +6,18 @@ Source: Mantiuk et al. 2011, section 5, on the filters of :mod:`vdp_distill.surr
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.power import power
-from vdp_distill.surrogates.channels import (
-    amplitude,
-    log2_ppd,
-    mixed,
-    sensitivities,
-    squares,
-    waves,
-)
+from vdp_distill.surrogates.channels import amplitude, mixed, sensitivities, squares, waves
 from vdp_distill.surrogates.energies import energy_of_rows, of_filters, root_energy
 from vdp_distill.surrogates.lapped import SwiftConfig, starting
 from vdp_distill.surrogates.layers import start_from
+from vdp_distill.surrogates.masked_groups import MaskedGroups
 from vdp_distill.surrogates.sight import filtered
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Fine", "FineOctaves"]
-
-OCTAVES = (-1.6, 1.5)
-"""Of the pixels per degree of what the gains are trained on, to 45."""
-
-LARGEST_GAIN = 4.0
-"""Natural logarithm; its 14th power is still a number in float32."""
-
-LINK = 1.1
-"""Natural logarithm where the weight of masking by the third octave starts, about that of the metric."""
-
-P, Q = DEFAULT_PARAMETERS.mask_p, DEFAULT_PARAMETERS.mask_q
 
 
 class Fine(NamedTuple):
@@ -55,7 +36,7 @@ class Fine(NamedTuple):
     """Root energy of every channel where light changed, (N, channels); None where nobody asked for it."""
 
 
-class FineOctaves(nn.Module):
+class FineOctaves(MaskedGroups):
     """High-pass residual and two octaves of the pyramid.
 
     Parameters
@@ -65,17 +46,11 @@ class FineOctaves(nn.Module):
     """
 
     def __init__(self, config: SwiftConfig):
-        super().__init__()
-        self.sizes, self.orientations = config.groups, config.orientations
-        channels, start = sum(self.sizes), starting(config.orientations)
+        super().__init__(config.groups)
+        self.orientations = config.orientations
+        start = starting(config.orientations)
         named = start._asdict().items()
         start_from(self, {name if name.endswith("taps") else f"{name}_gain": value for name, value in named})
-        groups = torch.eye(len(self.sizes)).repeat_interleave(torch.tensor(self.sizes), dim=0)
-        self.register_buffer("groups", groups, persistent=False)
-        self.sensitivity_gain = nn.Parameter(torch.zeros(3, channels))
-        self.lift_gain = nn.Parameter(torch.zeros(channels))
-        self.link_gain = nn.Parameter(torch.tensor([LINK]))
-        self.energy_gain = nn.Parameter(torch.zeros(channels))
 
     def forward(
         self,
@@ -127,32 +102,6 @@ class FineOctaves(nn.Module):
         return [
             filtered(image, taps) for taps in map(_balanced, (narrow, self.wide_taps.flatten(0, 1))) for image in cells
         ]
-
-    def link(self) -> Tensor:
-        """Which channels the third octave masks, (1, channels): those of the second."""
-        return self.link_gain.exp() * self.groups.mT[-1:].to(self.link_gain)
-
-    def gains(self, pixels_per_degree: Tensor) -> tuple[Tensor, Tensor]:
-        """On the threshold and on masking, of every channel, (N, channels)."""
-        octaves = log2_ppd(pixels_per_degree).clamp(*OCTAVES)[:, None]
-        constant, slope, bend = self.sensitivity_gain
-        gain = constant + slope * octaves + bend * octaves**2
-        gain = LARGEST_GAIN * (gain / LARGEST_GAIN).tanh()
-        return (-2 * P * gain).exp(), (Q * gain + self.lift_gain).exp()
-
-    def matrices(self, pixels_per_degree: Tensor) -> Tensor:
-        """From a group's sensitivity to the threshold and to masking of its channels, (N, 2 x 3 x channels)."""
-        output, groups = self.output_gain, self.groups.mT.to(pixels_per_degree)
-        floor, lift = (gain[:, None] * groups for gain in self.gains(pixels_per_degree))
-        # The output gain as a part of the denominator: B = c^p / sqrt(threshold + masking^2) e^gain.
-        return torch.stack([floor * (-2 * output).exp(), lift * (-output).exp()], dim=1).flatten(1)
-
-    def gain_under(self, masking: Tensor, sensitivity: Tensor, matrices: Tensor) -> Tensor:
-        """What a difference to the power of 3.5 counts under masking, (N, channels, h, w)."""
-        floor, lift = matrices.view(-1, 2, 1, *self.groups.mT.shape).unbind(1)
-        masked = power(masking, Q) * mixed(power(sensitivity, Q), lift)
-        threshold = mixed(power(sensitivity, -2 * P), floor)
-        return torch.addcmul(threshold, masked, masked).rsqrt()
 
 
 def _balanced(taps: Tensor) -> Tensor:

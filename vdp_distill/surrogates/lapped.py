@@ -10,6 +10,7 @@ fitted to what the metric's do (:mod:`vdp_distill.surrogates.waves`); what masks
 2011, section 5.2).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,7 +21,17 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.waves import fitted, magnitudes
 
-__all__ = ["BAND_FREQUENCIES", "FINE_OCTAVES", "PIXELS", "Return", "SwiftConfig", "Start", "returning", "starting"]
+__all__ = [
+    "BAND_FREQUENCIES",
+    "FINE_OCTAVES",
+    "PIXELS",
+    "Return",
+    "SwiftConfig",
+    "Start",
+    "masking_between",
+    "returning",
+    "starting",
+]
 
 FINE_OCTAVES = 2
 
@@ -103,7 +114,7 @@ def starting(orientations: int) -> Start:
     pixels, taps, wide = _windows(magnitudes(orientations))
     counts = np.repeat([len(places) for places in PLACES], SwiftConfig(orientations=orientations).groups)
     shares = np.where(np.arange(len(counts)) < PIXELS, 1.0, WAVE_SHARE) / counts
-    return Start(pixels, taps, wide, _masking(orientations), np.log(shares))
+    return Start(pixels, taps, wide, masking_between(PLACES, orientations), np.log(shares))
 
 
 class Return(NamedTuple):
@@ -139,10 +150,13 @@ def _windows(goals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1)
 
 
-def _masking(orientations: int) -> np.ndarray:
-    """Those of one band and orientation share its weight; the residual has none."""
-    channels = [(0, -1, len(PLACES[0]))] * PIXELS
-    channels += [(n, k, len(PLACES[n])) for n in (1, 2) for k in range(orientations) for _ in PLACES[n]]
+def masking_between(where: Sequence[Sequence], orientations: int) -> np.ndarray:
+    """Natural logarithms of what masks what, (channels, channels), of a residual and octaves that look in these places.
+
+    Those of one band and orientation share its weight; the residual has no orientation.
+    """
+    angles = (-1,), *[range(orientations)] * (len(where) - 1)
+    channels = [(n, k, len(own)) for n, own in enumerate(where) for k in angles[n] for _ in own]
     group, angle, places = np.array(channels).T
     metric, scale = DEFAULT_PARAMETERS, np.log(10) / DEFAULT_PARAMETERS.mask_q
     same_group = group[:, None] == group

@@ -11,7 +11,7 @@ from vdp_distill.pipeline import response_tables
 from vdp_distill.surrogates.viewing import PEAK_SENSITIVITY, TINY, Shares
 from vdp_distill.tiles import look_up
 
-__all__ = ["Curve"]
+__all__ = ["Curve", "OfReceptors"]
 
 
 class Curve:
@@ -42,7 +42,7 @@ class Curve:
 
     def __init__(self, shares: Shares, like: Tensor):
         self.low, self.high = DEFAULT_PARAMETERS.lut_log10_range
-        table, zero = _table(shares)
+        table, zero = self.table_of(shares)
         self.table, self.zero = table.to(like.dtype), zero[..., None, None]
         self.count = self.table.shape[1]
         self.steps = self.table.diff(dim=1, append=self.table[:, -1:])
@@ -54,6 +54,11 @@ class Curve:
         position, node = self._node(luminance)
         index = node.long() + row
         return look_up(self.table, index) + (position - node) * look_up(self.steps, index)
+
+    @staticmethod
+    def table_of(shares: Shares) -> tuple[Tensor, Tensor]:
+        """Response at the nodes of log luminance, (N, nodes), from that to the reference's mean on, (N, 1)."""
+        return _table(shares)
 
     def luminance(self, response: Tensor, row: Tensor) -> Tensor:
         """Luminance in cd/m2 that has this response, by bisection of the table; within the table's range."""
@@ -70,6 +75,22 @@ class Curve:
     def _node(self, luminance: Tensor) -> tuple[Tensor, Tensor]:
         position = (luminance.clamp(10**self.low, 10**self.high).log10() - self.low) * self.per_decade
         return position, position.detach().floor().clamp(0, self.count - 2)
+
+
+class OfReceptors(Curve):
+    """The same of L, M and rods each by itself, to their own light: three rows an image."""
+
+    @staticmethod
+    def table_of(shares: Shares) -> tuple[Tensor, Tensor]:
+        """Response of every receptor at the nodes of its own log light, (3 N, nodes)."""
+        cones, rods = response_tables(PEAK_SENSITIVITY, DEFAULT_PARAMETERS, shares.receptors.device)
+        low, high = DEFAULT_PARAMETERS.lut_log10_range
+        per_decade = (len(cones) - 1) / (high - low)
+        mean = (shares.mean_cdm2[:, None] * shares.receptors).double().clamp(10**low, 10**high)
+        node = ((mean.log10() - low) * per_decade).round().long()
+        total = torch.stack([cones, cones, rods]).expand(node.shape[0], -1, -1)
+        zero = total.gather(2, node[..., None])
+        return (total - zero).flatten(0, 1), zero.flatten(0, 1)
 
 
 def _table(shares: Shares) -> tuple[Tensor, Tensor]:

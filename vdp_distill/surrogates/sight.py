@@ -54,6 +54,11 @@ class Sight(NamedTuple):
     response: Tensor
     """Response of every block and its surroundings, (N, 1, h, w)."""
 
+    @property
+    def ends_cdm2(self) -> Tensor:
+        """Luminance, among which is that of the darkest pixel and of the brightest."""
+        return self.plane
+
 
 def look_at(image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Sight:
     """What one image is to the eye.

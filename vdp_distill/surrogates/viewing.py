@@ -80,7 +80,11 @@ def receptor_shares(reference_cdm2: Tensor, matrix: Tensor) -> Shares:
 
 def mix(light_cdm2: Tensor, weight: Tensor) -> Tensor:
     """Weighted sum of the light channels, (N, 1, H, W), for weights (N, C, 1, 1) or (N, C, H, W)."""
-    return sum(light_cdm2[:, i : i + 1] * weight[:, i : i + 1] for i in range(light_cdm2.shape[1]))
+    (first, *others), (share, *shares) = (part.split(1, dim=1) for part in (light_cdm2, weight))
+    total = first * share
+    for channel, share in zip(others, shares, strict=True):
+        total = torch.addcmul(total, channel, share)
+    return total
 
 
 def log_slopes(light_cdm2: Tensor) -> Tensor:

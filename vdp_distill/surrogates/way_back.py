@@ -17,7 +17,7 @@ from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.lapped import SwiftConfig, returning
 from vdp_distill.surrogates.layers import start_from
 
-__all__ = ["WayBack"]
+__all__ = ["WayBack", "between_blocks"]
 
 
 class WayBack(nn.Module):
@@ -32,7 +32,7 @@ class WayBack(nn.Module):
     def __init__(self, config: SwiftConfig):
         super().__init__()
         start = returning(config.orientations)
-        taps = {"narrow_taps": start.taps, "wide_taps": start.wide_taps, "coarse_taps": _between_blocks()}
+        taps = {"narrow_taps": start.taps, "wide_taps": start.wide_taps, "coarse_taps": between_blocks()}
         start_from(self, taps | {"gain": start.gain})
         self.register_buffer(
             "corners", torch.tensor(_between_corners(), dtype=torch.get_default_dtype()), persistent=False
@@ -72,7 +72,7 @@ def _kernel(taps: Tensor) -> Tensor:
     return cells.flatten(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
 
 
-def _between_blocks() -> np.ndarray:
+def between_blocks() -> np.ndarray:
     """Pixels of a block out of it and those about it, by straight lines between their middles, (BLOCK^2, 1, 3, 3)."""
     place = (np.arange(BLOCK) + 0.5) / BLOCK - 0.5
     share = np.maximum(0, 1 - abs(place[:, None] - np.arange(-1, 2)))

@@ -45,6 +45,7 @@ WEIGHTS = {
     "cortex": (1.0, 1.0, 1.0, 0.0, 0.1),
     "fast": (1.0, 1.0, 1.0, 0.0, 0.1),
     "swift": (1.0, 1.0, 1.0, 0.3, 0.02),
+    "glance": (1.0, 1.0, 1.0, 0.3, 0.02),
 }
 """Of log contrast, P_det, P_map, places and Q in the loss, by kind of network: where Q is far off, it would drown the
 rest; where the map is painted from blocks, where its contrast lies must be learnt."""

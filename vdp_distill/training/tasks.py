@@ -26,6 +26,7 @@ TASKS = MappingProxyType(
         "cortex": "vdp_distill.training.cortex:CortexTask",
         "fast": "vdp_distill.training.cortex:CortexTask",
         "swift": "vdp_distill.training.cortex:CortexTask",
+        "glance": "vdp_distill.training.cortex:CortexTask",
         "forward": "vdp_distill.training.forward:ForwardTask",
     }
 )
