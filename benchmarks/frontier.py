@@ -37,10 +37,16 @@ CROWDED = 0.4
 LAST = 0.75
 """Multiples from which on a leaning name leans to the left."""
 
+NEAR = 1.07
+"""Ratio of times up to which names would lie on one another."""
+
 KINDS = {"released": "o", "another size": "^", "filters in bfloat16": "x"}
 """And how they are drawn."""
 
-TICKS = (0.15, 0.2, 0.3, 0.5, 0.7, 1)
+TICKS = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1)
+
+ASKED = "asked: "
+"""Before the rows of ``results/limits.csv`` that hold times which were asked for."""
 
 
 class Bfloat16Filters(TorchFunctionMode):
@@ -138,32 +144,45 @@ def plot(rows: list[dict], path: Path) -> None:
             if kind == "filters in bfloat16":
                 continue
             below = sum(float(other[ERROR]) < square and float(other["forward"]) > CROWDED for other in own)
-            place = {"textcoords": "offset points", "fontsize": 8} | _beside(kind, time, below)
+            follows = any(1 < float(other["forward"]) / time < NEAR for other in own)
+            place = {"textcoords": "offset points", "fontsize": 8} | _beside(kind, time, below, follows)
             axes.annotate(row["model"], (time, square), **place)
         if own:
             axes.plot([], [], marker, color=f"C{number}", label=kind)
     axes.set(xscale="log", yscale="log", xlabel="forward time of a 1080p pair, multiples of the exact metric's")
     axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.axvline(1, color="k", linewidth=0.8)
-    place = {"xycoords": axes.get_xaxis_transform(), "xytext": (-10, 8), "textcoords": "offset points"}
-    axes.annotate("exact, float32", (1, 0), rotation=90, **place)
+    for name, time in {"exact, float32": 1.0, **asked(path.with_name("limits.csv"))}.items():
+        axes.axvline(time, color="k", linewidth=0.8, linestyle="-" if time == 1 else "--")
+        place = {"xycoords": axes.get_xaxis_transform(), "xytext": (-10, 8), "textcoords": "offset points"}
+        axes.annotate(name, (time, 0), rotation=90, fontsize=8, **place)
     axes.set_ylabel("error of log10 C_max: RMSE, and the median below it")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=100)
 
 
-def _beside(kind: str, time: float, below: int) -> dict:
+def asked(path: Path) -> dict[str, float]:
+    """Times of a forward pass that were asked for, where :mod:`benchmarks.limits` has measured whose parts they are."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["step"].startswith(ASKED) and row["direction"] == "forward"]
+    return {row["step"].removeprefix(ASKED): float(row["time_over_exact"]) for row in rows}
+
+
+def _beside(kind: str, time: float, below: int, follows: bool) -> dict:
     """Where a name stands by its point: sizes of one network lie close, so theirs lean; slow models' names queue up.
 
     Parameters
     ----------
     below
         How many of the slow models of this kind are nearer to the metric.
+    follows
+        Whether one of this kind is a little slower: then the names of both lean apart.
     """
     if kind == "another size":
-        side, turn = ("left", 35) if time < LAST else ("right", -35)
+        side, turn = ("left", 60) if time < LAST and not follows else ("right", -60)
         return {"ha": side, "xytext": (-2, 6), "rotation": turn, "rotation_mode": "anchor"}
     if time < CROWDED:
         return {"ha": "center", "xytext": (0, -14)}

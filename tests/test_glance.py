@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vdp_distill import HDRVDP2, tiles
+from vdp_distill import HDRVDP2, VDPLoss, tiles, zoo
 from vdp_distill.display import Display
+from vdp_distill.export import export_loss, load_exported
 from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
 from vdp_distill.settings import Settings
@@ -243,3 +244,14 @@ def test_wrong_shapes_and_codes_are_refused():
     test, reference = images()
     with pytest.raises(ValueError, match=r"0\.\.1"):
         glance(encoding="sRGB-display")(test + 1, reference)
+
+
+def test_a_program_of_it_is_the_model(tmp_path):
+    folder = tmp_path / "glance"
+    folder.mkdir()
+    (folder / "recipe.toml").write_text('[network]\nkind = "glance"\n')
+    zoo.save_network(folder, GlanceVision(GlanceConfig(), torch.Generator().manual_seed(0)))
+    path = export_loss(folder, tmp_path / "loss.pt2", height=36, width=42, encoding="sRGB-display")
+    test, reference = (image.float() for image in images(36, 42))
+    expected = VDPLoss(folder, encoding="sRGB-display", pixels_per_degree=30.0)(test, reference)
+    assert torch.allclose(load_exported(path)(test, reference, 30.0), expected, rtol=1e-4)  # float32, other kernels
