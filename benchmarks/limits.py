@@ -1,10 +1,11 @@
 """Where does the time of a 1080p pair go, and how little could it be? Steps of the fast models, from the first on.
 
-    python -m benchmarks.limits [--rounds 5]
+    python -m benchmarks.limits [--rounds 5] [--sizes NAME=RUN ...]
 
 Every step includes those before it, on one pair of sRGB photographs, in one process, in turn, round after round: times
 are ratios to the exact metric in float32, forward or forward with backward. Beside them what was asked of the models: a
-share of the Octave program's time, and of MS-SSIM's. Writes ``results/limits.csv``.
+share of the Octave program's time, and of MS-SSIM's; and whole models of your own, ``RUN`` being what ``vdp-distill
+train`` made. Writes ``results/limits.csv``.
 """
 
 import argparse
@@ -16,9 +17,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import RESULTS, describe, photograph_pair
-from benchmarks.sides import SIDES, VIEWING
+from benchmarks.sides import SIDES, VIEWING, both_ways
 from benchmarks.speed import rounded, rounds_of
-from vdp_distill import keep_freed_memory, zoo
+from vdp_distill import VDPLoss, keep_freed_memory, zoo
 from vdp_distill.pipeline import Pair
 from vdp_distill.settings import Settings, light_of, matrix_of, pixels_per_degree_of, surround_of
 from vdp_distill.surrogates.curves import light_polynomial, polynomial_light
@@ -88,8 +89,8 @@ def seen(reference: Tensor, settings: Settings) -> Viewing:
     return Viewing(receptor_shares(light, matrix), surround_of(settings, light), degree)
 
 
-def timed(rounds: int) -> dict[str, dict[str, float]]:
-    """Medians over the rounds, over exact's, by direction."""
+def timed(rounds: int, sizes: dict[str, str]) -> dict[str, dict[str, float]]:
+    """Medians over the rounds, over exact's, by direction; ``sizes`` are folders of models by name."""
     pair = photograph_pair(*SIZE)
     test, reference = (image.float() for image in pair)
     steps = swift_steps(test, reference) | fast_steps(test, reference)
@@ -103,6 +104,10 @@ def timed(rounds: int) -> dict[str, dict[str, float]]:
             calls["forward+backward"] |= {side.name: backward} if backward else {}
     for name in ("light in one plane", "swift: optics and retina"):
         calls["forward+backward"][name] = _with_backward(steps[name], test)
+    for name, run in sizes.items():
+        whole, loss = zoo.load(run, **VIEWING), VDPLoss(run, **VIEWING)
+        forward, backward = both_ways(whole, test, reference)[0], both_ways(loss, test, reference)[1]
+        calls["forward"][f"{name}: everything"], calls["forward+backward"][f"{name}: everything"] = forward, backward
     found = {}
     for direction, functions in calls.items():
         taken = {name: statistics.median(times) for name, times in rounds_of(functions, rounds).items()}
@@ -125,9 +130,10 @@ def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", nargs="+", default=[], metavar="NAME=RUN", help="trained folders to put beside")
     options = parser.parse_args()
     keep_freed_memory()
-    found, machine = timed(options.rounds), describe()
+    found, machine = timed(options.rounds, dict(size.split("=", 1) for size in options.sizes)), describe()
     on = {"rounds": options.rounds, "machine": f"{machine['processor']}, {machine['threads']} threads"}
     asked = [
         {"direction": direction, "step": f"asked: {name}", "time_over_exact": rounded(found[direction][side] / part)}
