@@ -61,6 +61,13 @@ def correlate_blocks(blocks: Tensor, taps: Tensor) -> Tensor:
         (N, BLOCK^2, h, w), a channel for each pixel of a block.
     taps
         (1 or N, k, k), k odd and at most 2 BLOCK + 1.
+
+    Examples
+    --------
+    >>> image, taps = torch.arange(64.0).view(1, 1, 8, 8), torch.ones(1, 3, 3) / 9
+    >>> found = F.pixel_shuffle(correlate_blocks(F.pixel_unshuffle(image, 4), taps), 4)
+    >>> torch.allclose(found, F.conv2d(image, taps[None], padding=1))
+    True
     """
     rest = BLOCK - taps.shape[-1] // 2
     kernel = _block_kernel(F.pad(taps, (rest,) * 4)[:, None, None], 1)

@@ -53,11 +53,11 @@ LEAST_CHANGE = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
 
 TINY = 1e-9
 
-SHARPEN_SIDE = 5
-"""Of the filter that makes this picture what it were in the metric's pyramid."""
-
 EIGHTH_TAPS = tuple(np.convolve(PICTURE_TAPS, [1, 0, 0, 0, 1]).tolist())
 """Along an axis, of what makes the picture of an eighth of the size."""
+
+SHARPEN_SIDE = 5
+"""Of the filter that makes this picture what it were in the metric's pyramid."""
 
 
 class GlanceVision(VisualSystem):
