@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vdp_distill import HDRVDP2, VDPLoss, tiles, zoo
+from vdp_distill import HDRVDP2, VDPLoss, zoo
 from vdp_distill.display import Display
 from vdp_distill.export import export_loss, load_exported
 from vdp_distill.pipeline import Pair
@@ -172,17 +172,6 @@ def test_images_of_any_size_are_looked_at(size):
     assert bool(gradient.isfinite().all()) and float(gradient.abs().max()) > 0
 
 
-def test_tiles_change_nothing(monkeypatch):
-    test, reference = images(520, 400)
-    network = glance(encoding="sRGB-display")
-    with torch.no_grad():
-        tiled = network(test, reference)
-        monkeypatch.setattr(tiles, "TILE_ELEMENTS", 1 << 40)
-        whole = network(test, reference)
-    assert torch.allclose(tiled.C_map, whole.C_map, rtol=1e-9)  # float64, other order of sums
-    assert torch.allclose(tiled.Q, whole.Q, rtol=1e-9)
-
-
 def test_every_parameter_gets_its_gradient_however_large_the_batch():
     network, generator = GlanceVision(GlanceConfig()).double(), torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -200,15 +189,6 @@ def test_every_parameter_gets_its_gradient_however_large_the_batch():
         assert torch.allclose(one, many, rtol=1e-6, atol=1e-6 * float(one.abs().max()))
 
 
-def test_codes_and_light_give_one_answer():
-    test, reference = images()
-    light = Pair(*(OFFICE.light(image) for image in (test, reference)))
-    by_code = glance(display=OFFICE)(test, reference)
-    by_light = glance(encoding="rgb-bt.709")(*light)
-    # Means of roots stand for means of code values, and a polynomial for the display, to the power of 3.5.
-    assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
-
-
 @pytest.mark.parametrize("encoding", ["BT.2020-PQ", "BT.2020-HLG"])
 def test_curves_without_a_polynomial_are_looked_at_as_light(encoding):
     test, reference = (0.3 + 0.2 * image for image in images())
@@ -219,31 +199,16 @@ def test_curves_without_a_polynomial_are_looked_at_as_light(encoding):
     assert torch.allclose(by_code.C_map, by_light.C_map, rtol=1e-6)
 
 
-def test_codes_outside_continue_as_the_display_does():
+def test_codes_far_below_black_are_dark_and_said_to_be():
     test, reference = images()
-    test = test + 0.3  # a part over 1
-    by_code = glance(display=OFFICE, out_of_range="extend")(test, reference)
-    by_light = glance(encoding="rgb-bt.709")(*(OFFICE.light(image, extend=True) for image in (test, reference)))
-    assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
     with pytest.warns(OutOfDomainWarning, match="luminance"):
-        dark = glance(display=OFFICE, out_of_range="extend")(test - 1.2, reference)
+        dark = glance(display=OFFICE, out_of_range="extend")(test - 0.9, reference)
     assert bool(dark.C_map.isfinite().all())
 
 
-def test_a_remembered_reference_gives_the_same():
-    model = glance(encoding="sRGB-display")
-    test, reference = images()
-    kept, plain = model.remember(reference), model(test, reference)
-    found = model(test, kept)
-    assert torch.equal(found.C_map, plain.C_map) and torch.equal(found.Q, plain.Q)
-
-
-def test_wrong_shapes_and_codes_are_refused():
+def test_a_wrong_shape_is_refused():
     with pytest.raises(ValueError, match="orientations must be at least 2, got 1"):
         GlanceConfig(orientations=1)
-    test, reference = images()
-    with pytest.raises(ValueError, match=r"0\.\.1"):
-        glance(encoding="sRGB-display")(test + 1, reference)
 
 
 def test_a_program_of_it_is_the_model(tmp_path):

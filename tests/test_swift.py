@@ -9,9 +9,10 @@ from vdp_distill.display import Display
 from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
 from vdp_distill.settings import Settings
-from vdp_distill.small_metric import SwiftVDP
+from vdp_distill.small_metric import GlanceVDP, SwiftVDP
 from vdp_distill.surrogates.blocks import from_cells, in_cells
 from vdp_distill.surrogates.curves import StraightCurve, continued_light, light_polynomial, polynomial_light
+from vdp_distill.surrogates.glance import GlanceConfig, GlanceVision
 from vdp_distill.surrogates.response import Curve
 from vdp_distill.surrogates.sight import RING, look_at
 from vdp_distill.surrogates.swift import SwiftConfig, SwiftVision
@@ -30,6 +31,14 @@ def images(height=64, width=80, noise=0.02, seed=0):
 
 def swift(**settings):
     return SwiftVDP(SwiftVision(SwiftConfig()).double(), pixels_per_degree=45.0, **settings)
+
+
+def glance(**settings):
+    return GlanceVDP(GlanceVision(GlanceConfig()).double(), pixels_per_degree=45.0, **settings)
+
+
+EITHER = pytest.mark.parametrize("make", [swift, glance])
+"""Both of the visual systems in blocks."""
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -126,15 +135,16 @@ def test_cells_of_float32_move_four_pixels_at_a_time_and_their_gradient_too():
     assert torch.allclose(gradients[0].double(), gradients[1], rtol=1e-6)  # sums at the repeated edge, float32
 
 
-def test_codes_outside_continue_as_the_display_does():
+@EITHER
+def test_codes_outside_continue_as_the_display_does(make):
     test, reference = images()
     test = test + 0.3  # a part over 1
-    by_code = swift(display=OFFICE, out_of_range="extend")(test, reference)
+    by_code = make(display=OFFICE, out_of_range="extend")(test, reference)
     light = [OFFICE.light(image, extend=True) for image in (test, reference)]
-    by_light = swift(encoding="rgb-bt.709")(*light)
+    by_light = make(encoding="rgb-bt.709")(*light)
     # The polynomial's error in slope, a few percent, to the power of 3.5; stopped at 1 it would be off by far more.
     assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
-    clipped = swift(display=OFFICE)(test.clamp(0, 1), reference)
+    clipped = make(display=OFFICE)(test.clamp(0, 1), reference)
     assert abs(float((clipped.C_max / by_light.C_max).log10())) > 0.1
 
 
@@ -152,9 +162,10 @@ def test_tails_are_the_displays(curve):
     assert torch.allclose(slope, torch.tensor([below, below, above, above], dtype=torch.float64))
 
 
-def test_tiles_change_nothing(monkeypatch):
+@EITHER
+def test_tiles_change_nothing(make, monkeypatch):
     test, reference = images(520, 400)
-    network = swift(encoding="sRGB-display")
+    network = make(encoding="sRGB-display")
     with torch.no_grad():
         tiled = network(test, reference)
         monkeypatch.setattr(tiles, "TILE_ELEMENTS", 1 << 40)
@@ -196,19 +207,21 @@ def test_gains_however_large_leave_a_finite_gradient():
     assert all(bool(value.grad.isfinite().all()) for value in network.parameters() if value.grad is not None)
 
 
-def test_codes_and_light_give_one_answer():
+@EITHER
+def test_codes_and_light_give_one_answer(make):
     test, reference = images()
     light = Pair(*(OFFICE.light(image) for image in (test, reference)))
-    by_code = swift(display=OFFICE)(test, reference)
-    by_light = swift(encoding="rgb-bt.709")(*light)
+    by_code = make(display=OFFICE)(test, reference)
+    by_light = make(encoding="rgb-bt.709")(*light)
     # The polynomial's error in slope, a few percent, to the power of 3.5.
     assert abs(float((by_code.C_max / by_light.C_max).log10())) < 0.1
 
 
-def test_wrong_codes_are_refused():
+@EITHER
+def test_wrong_codes_are_refused(make):
     test, reference = images()
     with pytest.raises(ValueError, match=r"0\.\.1"):
-        swift(encoding="sRGB-display")(test + 1, reference)
+        make(encoding="sRGB-display")(test + 1, reference)
 
 
 def test_a_wrong_shape_is_refused():
@@ -216,8 +229,9 @@ def test_a_wrong_shape_is_refused():
         SwiftConfig(orientations=1)
 
 
-def test_a_remembered_reference_gives_the_same():
-    model = swift(encoding="sRGB-display")
+@EITHER
+def test_a_remembered_reference_gives_the_same(make):
+    model = make(encoding="sRGB-display")
     test, reference = images()
     kept = model.remember(reference)
     for noisy in (test, images(noise=0.05, seed=1)[0]):
@@ -226,8 +240,9 @@ def test_a_remembered_reference_gives_the_same():
         assert found.settings == plain.settings
 
 
-def test_what_a_remembered_reference_cannot_is_said():
-    model = swift(encoding="sRGB-display")
+@EITHER
+def test_what_a_remembered_reference_cannot_is_said(make):
+    model = make(encoding="sRGB-display")
     test, reference = images()
     kept = model.remember(reference)
     with pytest.raises(ValueError, match=r"remembered reference's shape \(1, 3, 64, 80\), got \(1, 3, 32, 80\)"):

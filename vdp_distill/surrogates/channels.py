@@ -10,6 +10,7 @@ __all__ = [
     "amplitude",
     "log2_ppd",
     "mixed",
+    "of_pairs",
     "sensitivities",
     "squares",
     "waves",
@@ -51,10 +52,11 @@ def squares(narrow: Tensor, wide: Tensor) -> Tensor:
         The same of the second octave.
     """
     residual, octave = narrow[:, :PIXELS], narrow[:, PIXELS:]
-    return torch.cat([residual * residual, _of_pairs(octave), _of_pairs(wide)], dim=1)
+    return torch.cat([residual * residual, of_pairs(octave), of_pairs(wide)], dim=1)
 
 
-def _of_pairs(found: Tensor) -> Tensor:
+def of_pairs(found: Tensor) -> Tensor:
+    """Squared amplitudes of pairs of filters, all of one phase before all of the other."""
     first, second = found.chunk(2, dim=1)
     return torch.addcmul(first * first, second, second)
 

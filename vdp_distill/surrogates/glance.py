@@ -12,30 +12,28 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from vdp_distill import detection
 from vdp_distill.masking import mutual_contrast
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.polyphase import correlate
-from vdp_distill.pyramid import BLOCK, band_frequencies, cropped, pyramid_height
+from vdp_distill.pyramid import BLOCK, cropped, pyramid_height
 from vdp_distill.surrogates.bands import Band
 from vdp_distill.surrogates.bilinear import bilinear
+from vdp_distill.surrogates.block_wise import BlockWiseVision
 from vdp_distill.surrogates.blocks import from_cells
-from vdp_distill.surrogates.channels import log2_ppd, mixed, sensitivities
+from vdp_distill.surrogates.channels import mixed, sensitivities
 from vdp_distill.surrogates.coarse import CoarseOctaves
-from vdp_distill.surrogates.correction import FEATURES, HIDDEN, correction
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.energies import LEAST_SHARE, energy_of_rows, root_energy
 from vdp_distill.surrogates.glimpse import Glimpse, glimpse_of
-from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import BAND_FREQUENCIES
 from vdp_distill.surrogates.layers import start_from
 from vdp_distill.surrogates.means import halved
 from vdp_distill.surrogates.third import PICTURE_TAPS, ThirdOctave
-from vdp_distill.surrogates.viewing import Viewing, receptor_shares
+from vdp_distill.surrogates.viewing import Viewing
 from vdp_distill.surrogates.waves import sharpening
 from vdp_distill.surrogates.way_back import between_blocks
 from vdp_distill.surrogates.windows import GlanceConfig, WindowOctaves
@@ -52,6 +50,7 @@ LEAST_CHANGE = LEAST_SHARE * DEFAULT_PARAMETERS.quality_least_difference
 """Of light, relative, that counts as one."""
 
 TINY = 1e-9
+"""cd/m2 over that from which a pixel has changed altogether."""
 
 EIGHTH_TAPS = tuple(np.convolve(PICTURE_TAPS, [1, 0, 0, 0, 1]).tolist())
 """Along an axis, of what makes the picture of an eighth of the size."""
@@ -60,7 +59,7 @@ SHARPEN_SIDE = 5
 """Of the filter that makes this picture what it were in the metric's pyramid."""
 
 
-class GlanceVision(VisualSystem):
+class GlanceVision(BlockWiseVision):
     """Light of a pair, or code values, to what is seen of their difference.
 
     Parameters
@@ -83,23 +82,13 @@ class GlanceVision(VisualSystem):
     """
 
     def __init__(self, config: GlanceConfig, generator: torch.Generator | None = None):
-        super().__init__()
+        super().__init__(len(config.groups) + 1, generator)
         self.config = config
         self.fine, self.third = WindowOctaves(config), ThirdOctave(config.orientations)
         self.coarse = CoarseOctaves(FINER, None)
         start_from(self, {"sharpen_taps": sharpening(np.array(EIGHTH_TAPS), 2**FINER, SHARPEN_SIDE)})
         taps = torch.tensor(between_blocks(), dtype=torch.get_default_dtype())
         self.register_buffer("between", taps, persistent=False)
-        self.quality_gain = nn.Parameter(torch.zeros(len(config.groups) + 1))
-        self.refine_taps = nn.Parameter(torch.randn(HIDDEN, FEATURES, 3, 3, generator=generator) * 0.1)
-        self.refine_offset = nn.Parameter(torch.zeros(HIDDEN))
-        self.refine_last_taps = nn.Parameter(torch.zeros(1, HIDDEN, 3, 3))
-
-    def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
-        """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
-        viewing = Viewing(receptor_shares(light_cdm2.reference, matrix), surround_cdm2, pixels_per_degree)
-        sights = (self.look_at(image, None, viewing) for image in light_cdm2)
-        return self.compare(*sights, pixels_per_degree)
 
     def look_at(self, image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Glimpse:
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.glimpse.glimpse_of`."""
@@ -125,13 +114,12 @@ class GlanceVision(VisualSystem):
         responses = self.coarse.compare(bands, mutual, eighth, finer, pixels_per_degree)
         low = self.third.image(waves, size) + cropped(bilinear(self.coarse.image(responses), 2), *size)
         parts = torch.cat([halved(fine.contrast), halved(low.abs())], dim=1)
-        weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-        factor = correction(parts, known, eighth, log2_ppd(pixels_per_degree), weights)
+        factor = self.factor(parts, known, eighth, pixels_per_degree)
         contrast_map = from_cells(self._painted(fine.waves, low, cropped(bilinear(factor, 2), *size)), *test.size)
         if changed is None:
             return Seen(contrast_map, None)
         energies = self.energies(fine.energy, contrast, responses, halved(changed))
-        return Seen(contrast_map, self.quality(energies, pixels_per_degree))
+        return Seen(contrast_map, self.quality_of(energies, pixels_per_degree))
 
     def _bands(self, test: Glimpse, reference: Glimpse, pixels_per_degree: Tensor) -> tuple[list[Band], list[Tensor]]:
         """Bands of the coarse octaves, and the contrast that both images share in each."""
@@ -152,13 +140,6 @@ class GlanceVision(VisualSystem):
         """Root energy of every band where light changed, (N, 1, h, w) at every eighth pixel."""
         own = root_energy(energy_of_rows(third, changed * changed), third[0, 0].numel()) * self.third.energy_gain.exp()
         return [*fine.split(self.config.groups, 1), own, *self.coarse.energies(responses, changed)]
-
-    def quality(self, energies: list[Tensor], pixels_per_degree: Tensor) -> Tensor:
-        """The quality correlate Q."""
-        # A pair's amplitude has the energy of both phases.
-        shares = torch.cat([self.quality_gain.exp() / 2, energies[0].new_ones(len(energies) - len(self.quality_gain))])
-        weights = detection.quality_weights(band_frequencies(pixels_per_degree, len(energies)))
-        return detection.quality(energies, weights * shares)
 
 
 def changed_share(test: Glimpse, reference: Glimpse) -> Tensor:

@@ -14,30 +14,26 @@ Source: Mantiuk et al. 2011, sections 4 and 5, on another transform (:mod:`vdp_d
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vdp_distill import detection
 from vdp_distill.masking import mutual_contrast
 from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
-from vdp_distill.pyramid import band_frequencies
+from vdp_distill.surrogates.block_wise import BlockWiseVision
 from vdp_distill.surrogates.blocks import at_corners, from_cells, of_four
-from vdp_distill.surrogates.channels import log2_ppd
 from vdp_distill.surrogates.coarse import CoarseOctaves, octaves_of
-from vdp_distill.surrogates.correction import FEATURES, HIDDEN, correction
 from vdp_distill.surrogates.cortex import Seen
 from vdp_distill.surrogates.energies import changed_in_blocks
 from vdp_distill.surrogates.fine import Fine, FineOctaves
-from vdp_distill.surrogates.golden import VisualSystem
 from vdp_distill.surrogates.lapped import SwiftConfig
 from vdp_distill.surrogates.sight import Sight, look_at
-from vdp_distill.surrogates.viewing import Viewing, receptor_shares
+from vdp_distill.surrogates.viewing import Viewing
 from vdp_distill.surrogates.way_back import WayBack
 
 __all__ = ["SwiftConfig", "SwiftVision"]
 
 
-class SwiftVision(VisualSystem):
+class SwiftVision(BlockWiseVision):
     """Planes of light to what is seen of their difference.
 
     Parameters
@@ -60,20 +56,10 @@ class SwiftVision(VisualSystem):
     """
 
     def __init__(self, config: SwiftConfig, generator: torch.Generator | None = None):
-        super().__init__()
+        super().__init__(len(config.groups), generator)
         self.config = config
         self.fine, self.coarse = FineOctaves(config), CoarseOctaves()
         self.back = WayBack(config)
-        self.quality_gain = nn.Parameter(torch.zeros(len(config.groups)))
-        self.refine_taps = nn.Parameter(torch.randn(HIDDEN, FEATURES, 3, 3, generator=generator) * 0.1)
-        self.refine_offset = nn.Parameter(torch.zeros(HIDDEN))
-        self.refine_last_taps = nn.Parameter(torch.zeros(1, HIDDEN, 3, 3))
-
-    def forward(self, light_cdm2: Pair, matrix: Tensor, surround_cdm2: Tensor, pixels_per_degree: Tensor) -> Seen:
-        """Look at a batch of pairs; arguments as for :class:`vdp_distill.surrogates.vision.SmallVision`."""
-        viewing = Viewing(receptor_shares(light_cdm2.reference, matrix), surround_cdm2, pixels_per_degree)
-        sights = (self.look_at(image, None, viewing) for image in light_cdm2)
-        return self.compare(*sights, pixels_per_degree)
 
     def look_at(self, image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Sight:
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.sight.look_at`."""
@@ -93,8 +79,7 @@ class SwiftVision(VisualSystem):
         responses = self.coarse.compare(bands, mutual, blocks, of_four(fine.texture[:, -1:]), pixels_per_degree)
         low = self.coarse.image(responses)
         parts = torch.cat([fine.found, at_corners(low.abs())], dim=1)
-        weights = self.refine_taps, self.refine_offset, self.refine_last_taps
-        factor = correction(parts, fine.texture, corners, log2_ppd(pixels_per_degree), weights)
+        factor = self.factor(parts, fine.texture, corners, pixels_per_degree)
         quality = self.quality(fine, responses, changed.blocks, pixels_per_degree) if wants_quality else None
         painted = self.back(*fine.waves, low, factor)
         return Seen(from_cells(painted.abs(), *test.size), quality)
@@ -102,7 +87,4 @@ class SwiftVision(VisualSystem):
     def quality(self, fine: Fine, responses: list[Tensor], changed: Tensor, pixels_per_degree: Tensor) -> Tensor:
         """The quality correlate Q from the root energy of every band where light changed, (N, 1, h, w) in blocks."""
         energies = [*fine.energy.split(self.config.groups, 1), *self.coarse.energies(responses, changed)]
-        # A pair's amplitude has the energy of both phases.
-        shares = torch.cat([self.quality_gain.exp() / 2, fine.energy.new_ones(len(responses))])
-        weights = detection.quality_weights(band_frequencies(pixels_per_degree, len(energies)))
-        return detection.quality(energies, weights * shares)
+        return self.quality_of(energies, pixels_per_degree)

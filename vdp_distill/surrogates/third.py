@@ -18,7 +18,7 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.pipeline import Pair
 from vdp_distill.power import power
 from vdp_distill.pyramid import BLOCK, cropped
-from vdp_distill.surrogates.channels import amplitude, log2_ppd
+from vdp_distill.surrogates.channels import amplitude, log2_ppd, of_pairs
 from vdp_distill.surrogates.lapped import BACK_SHARE, CREST_SHARE, WAVE_SHARE
 from vdp_distill.surrogates.layers import start_from
 from vdp_distill.surrogates.waves import fitted, magnitude_on_picture
@@ -74,7 +74,7 @@ class ThirdOctave(nn.Module):
             F.conv2d(F.pad(plane, (edge, edge + columns, edge, edge + rows), mode="replicate"), taps, stride=STRIDE)
             for plane in picture
         )
-        return Third(test - reference, amplitude(torch.minimum(_squares(test), _squares(reference))))
+        return Third(test - reference, amplitude(torch.minimum(of_pairs(test), of_pairs(reference))))
 
     def compare(
         self, seen: Third, sensitivity: Tensor, neighbours: Tensor, pixels_per_degree: Tensor
@@ -96,7 +96,7 @@ class ThirdOctave(nn.Module):
         constant, slope, bend = self.sensitivity_gain
         sensitivity = sensitivity * (constant + slope * octaves + bend * octaves**2).exp()
         masked = self.lift_gain.exp() * power(sensitivity, Q) * power(masking, Q)
-        size = amplitude(_squares(seen.difference))
+        size = amplitude(of_pairs(seen.difference))
         rate = self.output_gain.exp() * size * size * size.sqrt() * (power(sensitivity, -2 * P) + masked**2).rsqrt()
         return seen.difference * rate.repeat(1, 2, 1, 1), rate * size
 
@@ -104,11 +104,6 @@ class ThirdOctave(nn.Module):
         """What is seen, with its sign, at every pixel of the picture, (N, 1, h, w)."""
         taps = (self.back_gain.exp() * self.back_taps)[:, None]
         return cropped(F.conv_transpose2d(waves, taps, stride=STRIDE, padding=(SIDE - STRIDE) // 2), *size)
-
-
-def _squares(found: Tensor) -> Tensor:
-    first, second = found.chunk(2, dim=1)
-    return torch.addcmul(first * first, second, second)
 
 
 @lru_cache(maxsize=4)
