@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from itertools import takewhile
 from pathlib import Path
 
@@ -20,7 +21,13 @@ SIGNATURES = {
     b"MM\0+": "tiff",
     b"\x76\x2f\x31\x01": "exr",
     b"#?": "hdr",
+    b"P5": "netpbm",
+    b"P6": "netpbm",
 }
+
+BETWEEN = rb"(?:\s|#[^\n]*\n)+"
+NETPBM_HEADER = re.compile(rb"P([56])" + 3 * (BETWEEN + rb"(\d+)") + rb"\s")
+"""Kind, width, height and largest value of a PGM or PPM file."""
 
 
 def signature(path: Path) -> str:
@@ -73,6 +80,20 @@ def _read_png16(path: Path) -> tuple[np.ndarray, list[str]]:
     planes = iio.imread(path, plugin="opencv", flags=-1, index=0)
     planes, notes = _turned(planes[..., [0, 3]] if is_grey_with_alpha else planes, about.get("Orientation", 1))
     return planes, notes + _profile_notes(path)
+
+
+def _read_netpbm(path: Path) -> tuple[np.ndarray, list[str]]:
+    # Pillow brings 16-bit colour down to 8.
+    data = path.read_bytes()
+    header = NETPBM_HEADER.match(data)
+    kind, width, height, largest = map(int, header.groups()) if header else (0, 0, 0, 0)
+    if largest < 256:
+        return _read_pillow(path)
+    shape = (height, width, 3) if kind == 6 else (height, width)
+    values = np.frombuffer(data, ">u2", math.prod(shape), header.end()).reshape(shape)
+    if largest > 65535 or int(values.max(initial=0)) > largest:
+        raise ValueError(f"it holds values up to {int(values.max(initial=0))}, its header says {largest}")
+    return np.rint(values * (65535 / largest)).astype(np.uint16), []
 
 
 def _read_hdr(path: Path) -> tuple[np.ndarray, list[str]]:
@@ -161,5 +182,12 @@ def openexr():
     return OpenEXR
 
 
-READERS = {"pillow": _read_pillow, "png16": _read_png16, "tiff": _read_tiff, "hdr": _read_hdr, "exr": _read_exr}
+READERS = {
+    "pillow": _read_pillow,
+    "png16": _read_png16,
+    "netpbm": _read_netpbm,
+    "tiff": _read_tiff,
+    "hdr": _read_hdr,
+    "exr": _read_exr,
+}
 """Function from a path to raw planes (H, W[, C]) and notes, by :func:`signature`."""
