@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from data_gen.licences import NOT_STATED, licence_named
 from data_gen.making import Made
 from data_gen.photographs import Source, find_photographs
 from data_gen.recipe import Recipe
@@ -52,7 +53,7 @@ def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers:
     """
     has_samples = bool(shard_paths(out))  # a run that was stopped before its first shard binds nobody to its recipe
     if resume and has_samples and (out / MANIFEST).is_file():
-        return _go_on(recipe, out)
+        return _go_on(recipe, out, licences)
     if has_samples and not (out / MANIFEST).is_file():
         raise ValueError(f"{out} holds shards, but its {MANIFEST} is missing; choose another folder")
     if has_samples:
@@ -73,7 +74,7 @@ def begin(recipe: Recipe, out: Path, images: Path | None, resume: bool, workers:
     return manifest
 
 
-def _go_on(recipe: Recipe, out: Path) -> dict:
+def _go_on(recipe: Recipe, out: Path, licences: dict[str, str]) -> dict:
     manifest = read_manifest(out)
     sources = [Source(**source) for source in manifest["sources"]]
     if manifest["sets"] != [set_hash(recipe, sources)]:
@@ -84,10 +85,15 @@ def _go_on(recipe: Recipe, out: Path) -> dict:
             f"{out} was begun with other versions ({_changes(manifest['versions'])}); its samples would not be alike: "
             "install those, or start a new set"
         )
+    before = json.dumps(manifest)
     if manifest["count"] != recipe.count:
         manifest |= {"count": recipe.count, "shards": -(-recipe.count // recipe.samples_per_shard)}
         manifest["recipes"][0]["count"] = recipe.count
         _forget_ragged(out, recipe)
+    for source in manifest["sources"]:
+        named = licence_named(source["name"], licences)
+        source["licence"] = source["licence"] if named == NOT_STATED else named
+    if json.dumps(manifest) != before:
         write_text(out / MANIFEST, json.dumps(manifest, indent=1))
     return manifest
 

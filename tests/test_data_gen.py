@@ -155,6 +155,11 @@ def test_licences_by_name_where_none_lies_beside(photographs, tmp_path):
     (tmp_path / "more.toml").write_text('"b.jpg" = "BSD-3-Clause"\n')
     text = card.show(tmp_path / "out", licences=tmp_path / "more.toml")
     assert text.count("BSD-3-Clause") == 1 and "| CC0 |" in text
+    # A run that goes on may know more; what it does not name stays.
+    make(with_photographs(count=4), tmp_path / "out", images=folder, resume=True, licences=tmp_path / "more.toml")
+    found = {source["name"]: source["licence"] for source in dataset.read_manifest(tmp_path / "out")["sources"]}
+    assert (found["a.png"], found["sub/d.png"], found["b.jpg"]) == ("CC0", "MIT", "BSD-3-Clause")
+    assert dataset.verify(tmp_path / "out").ok
     (tmp_path / "more.toml").write_text("x = 3\n")
     with pytest.raises(ValueError, match="expected lines like"):
         card.show(tmp_path / "out", licences=tmp_path / "more.toml")
