@@ -1,1 +1,1 @@
-"""Studies run from a clone: each file opens with its question, and its answer is a file in ``results``."""
+"""Studies run from a clone, each opening with its question, its answer a file in ``results``; and what they share."""

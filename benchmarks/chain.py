@@ -1,6 +1,7 @@
 """How far are the stages of the conditioned chain from the metric's own?
 
     python -m benchmarks.chain --data FOLDER [--large FOLDER] [--model vdp-chain-v1] [--samples 512]
+                               [--about TEXT]
 
 Takes samples of a set whose photographs no model was trained on, and whole 1080p pairs; and the transfer of single
 points of light at several pixels per degree, against the metric's filter. Truth is the metric in float64. Writes

@@ -1,4 +1,4 @@
-"""How long does the smallest file that nobody can tell apart take to find, for a photograph of 12 megapixels?
+"""How long does the smallest file that few can tell apart take to find, for a photograph of 12 megapixels?
 
     python -m benchmarks.jnd_speed [--photograph FILE] [--codec jpeg ...] [--model vdp-fast-v1 ...] [--threads 2]
 

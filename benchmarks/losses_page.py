@@ -194,7 +194,7 @@ than L1, so differences of a twentieth mean nothing. Delbracio et al. 2021 repor
 on their machine, with a batch of 4.
 
 VDPLoss, with a released surrogate and with the exact metric, keeps more speed than the loss through VGG16 and than what
-LPIPS computes through VGG16. Of LPIPS through the small AlexNet only the exact metric's range overlaps.
+LPIPS computes through VGG16. LPIPS through the small AlexNet cannot be told from them.
 
 {table}"""
 
