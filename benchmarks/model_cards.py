@@ -124,7 +124,7 @@ def judged_on(name: str) -> str:
         f"the exact C_max is {JUDGED[0]:g} to {JUDGED[1]:g}; near threshold is a P_det of {NEAR[0]:g} to {NEAR[1]:g}; "
         f"an error of P_map is the mean over the pixels of a pair, and a peak is looked for where P_det is over "
         f"{NEAR[0]:g}. Whole images of 1920x1080: "
-        "noise, blur, JPEG, a darker patch, a change of colour and banding, each at four strengths, on three "
+        "noise, blur, JPEG, a darker patch, a change of colour and banding, at four strengths, on each of three "
         "photographs that no training sample was cut from, at 45 pixels per degree. Gradients are by code values of "
         "the sample's display. `python -m benchmarks.surrogates`; "
         "truth is the exact metric."

@@ -1,6 +1,7 @@
 """How far are the released models from the exact metric, on photographs they never saw?
 
-    python -m benchmarks.surrogates [--data FOLDER [--whole]] [--viewing FOLDER] [--samples 512] [--models NAME ...]
+    python -m benchmarks.surrogates [--data FOLDER [--whole] [--about TEXT]] [--viewing FOLDER] [--large FOLDER]
+                                    [--samples 512] [--models NAME ...]
 
 Judges every model of the zoo on the test split of a set of the recipe ``zoo-v1`` (made on the spot from scikit-image's
 photographs if no folder is given), or on the whole of a set whose photographs no model was trained on; on the gradient
@@ -34,7 +35,7 @@ from benchmarks.surrogates_errors import (
     worst_rows,
 )
 from benchmarks.surrogates_figure import plot
-from benchmarks.surrogates_large import Large
+from benchmarks.surrogates_large import HEIGHT, WIDTH, Large
 from benchmarks.thresholds import kept
 from vdp_distill import zoo
 from vdp_distill.dataset import ShardDataset
@@ -54,6 +55,13 @@ CONDITIONS = (
 LIGHT = {"encoding": "rgb-bt.709", "pixels_per_degree": 30.0}
 UNSEEN_DISTORTIONS = ("demosaic", "motion_blur")
 """Those of zoo-v1 that zoo-v2, the training set, leaves out."""
+APART = {
+    f"{WIDTH}x{HEIGHT}": "larger photographs, each with every distortion at every strength",
+    "unseen viewing": "the set of --viewing",
+    "Gabor": "Gabor patches",
+    "C_max of identical": "a picture of random pixels",
+}
+"""What else a model is judged on, by how the quantity's name begins."""
 
 
 def load_samples(folder: Path, count: int, split: str | None) -> tuple[dict[str, Tensor], list[str]]:
@@ -100,8 +108,13 @@ def judge(
     identical = zoo.load(model, encoding="sRGB-display", pixels_per_degree=30)
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     rows.append(("C_max of identical images", float(identical(picture, picture).C_max), "threshold", 1))
-    shown = [(model, name, f"{value:.4g}", unit, count, data) for name, value, unit, count in rows]
+    shown = [(model, name, f"{value:.4g}", unit, count, judged_on(name, data)) for name, value, unit, count in rows]
     return [dict(zip(COLUMNS, values, strict=True)) for values in shown], found
+
+
+def judged_on(quantity: str, data: str) -> str:
+    """What a row's samples are, where they are not the set."""
+    return next((about for start, about in APART.items() if quantity.startswith(start)), data)
 
 
 def write(path: Path, rows: list[dict]) -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
-from itertools import cycle, islice, repeat
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from vdp_distill.example_pairs import photograph_pairs
 from vdp_distill.losses import VDPLoss
 from vdp_distill.metric import HDRVDP2
 
-__all__ = ["DISTORTIONS", "Large"]
+__all__ = ["DISTORTIONS", "HEIGHT", "WIDTH", "Large"]
 
 HEIGHT, WIDTH = 1080, 1920
 SETTINGS = {"encoding": "sRGB-display", "pixels_per_degree": 45.0}
@@ -75,17 +75,16 @@ class Large:
     folder
         Photographs; scikit-image's otherwise.
     photographs
-        How many of them; every distortion is put on one after the other, at every strength.
+        How many of them; every distortion is put on each, at every strength.
     """
 
     def __init__(self, folder: Path | None, photographs: int = 3):
         self.references = [reference for _, reference in photograph_pairs(HEIGHT, WIDTH, folder, photographs)]
         self.truth = self._seen(HDRVDP2(**SETTINGS))
+        self.gradients = list(self._gradients("exact"))
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
-        kinds = [(change, strength) for change in DISTORTIONS.values() for strength in STRENGTHS]
-        photographs = islice(cycle(self.references), len(kinds))
-        for (change, strength), reference in zip(kinds, photographs, strict=True):
+        for change, strength, reference in product(DISTORTIONS.values(), STRENGTHS, self.references):
             yield change(reference, strength).clamp(0, 1), reference
 
     @torch.no_grad()
@@ -94,27 +93,21 @@ class Large:
         names = ("P_map", "C_map", "P_det", "C_max", "Q")
         return {name: torch.cat([getattr(result, name) for result in results]) for name in names}
 
-    def _near(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs near threshold."""
-        for pair, P_det in zip(self._pairs(), self.truth["P_det"], strict=True):
+    def _gradients(self, model: str) -> Iterator[Tensor]:
+        """Of a model's loss by code values, for the pairs near threshold."""
+        loss = VDPLoss(model, **SETTINGS)
+        for (test, reference), P_det in zip(self._pairs(), self.truth["P_det"], strict=True):
             if NEAR[0] < P_det < NEAR[1]:
-                yield pair
-
-    @staticmethod
-    def _cosine(pair: tuple[Tensor, Tensor], model: str) -> Tensor:
-        """Of the gradients of the model's loss and of the exact metric's."""
-        gradients = []
-        for name in (model, "exact"):
-            test = pair[0].clone().requires_grad_()
-            VDPLoss(name, **SETTINGS)(test, pair[1]).backward()
-            gradients.append(test.grad.flatten())
-        return torch.cosine_similarity(*gradients, dim=0)
+                leaf = test.clone().requires_grad_()
+                loss(leaf, reference).backward()
+                yield leaf.grad.flatten()
 
     def rows(self, model: str) -> list[tuple[str, float, str, int]]:
         """Errors of a model."""
         count = len(self.truth["Q"])
         truth = {**self.truth, "sum_S": self.truth["C_max"]}
         truth["conditions/pixels_per_degree"] = torch.full((count,), SETTINGS["pixels_per_degree"])
-        found = self._seen(zoo.load(model, **SETTINGS))
-        rows = [*number_rows(found, truth), *cosine_rows(map(self._cosine, self._near(), repeat(model)))]
+        rows = number_rows(self._seen(zoo.load(model, **SETTINGS)), truth)
+        pairs = zip(self._gradients(model), self.gradients, strict=True)
+        rows += cosine_rows([torch.cosine_similarity(*pair, dim=0) for pair in pairs])
         return [(f"{WIDTH}x{HEIGHT}: {name}", *numbers) for name, *numbers in rows]
