@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vdp_distill import HDRVDP2, VDPLoss, zoo
+from vdp_distill import HDRVDP2
 from vdp_distill.display import Display
-from vdp_distill.export import export_loss, load_exported
 from vdp_distill.pipeline import Pair
 from vdp_distill.receptors import display_matrix
 from vdp_distill.settings import Settings
@@ -15,6 +14,7 @@ from vdp_distill.surrogate_metric import OutOfDomainWarning
 from vdp_distill.surrogates.blocks import at_corners, from_cells, in_cells, of_four
 from vdp_distill.surrogates.glance import EIGHTH_TAPS, GlanceConfig, GlanceVision
 from vdp_distill.surrogates.glimpse import glimpse_of
+from vdp_distill.surrogates.lapped import UNRELATED, masking_between
 from vdp_distill.surrogates.means import halved, means
 from vdp_distill.surrogates.third import PICTURE_TAPS, ThirdOctave
 from vdp_distill.surrogates.viewing import Viewing, receptor_shares
@@ -88,7 +88,7 @@ def test_the_slope_is_that_of_the_response():
 
 
 def test_windows_answer_no_constant_and_a_gratings_amplitude_in_every_phase():
-    network, goals = WindowOctaves(GlanceConfig()).double(), magnitudes(2)
+    network, goals = WindowOctaves(GlanceConfig(orientations=(2, 2, 2))).double(), magnitudes(2)
     residual, first, _ = network.sizes
     flat = glimpses(torch.full((1, 1, 64, 64), 3.0).double())
     with torch.no_grad():
@@ -207,16 +207,16 @@ def test_codes_far_below_black_are_dark_and_said_to_be():
 
 
 def test_a_wrong_shape_is_refused():
-    with pytest.raises(ValueError, match="orientations must be at least 2, got 1"):
-        GlanceConfig(orientations=1)
+    for wrong in ((3, 1, 3), (2, 2)):
+        with pytest.raises(ValueError, match="orientations must be three of at least 2, got"):
+            GlanceConfig(orientations=wrong)
+    with pytest.raises(ValueError, match="residuals must be one of"):
+        GlanceConfig(residuals=7)
 
 
-def test_a_program_of_it_is_the_model(tmp_path):
-    folder = tmp_path / "glance"
-    folder.mkdir()
-    (folder / "recipe.toml").write_text('[network]\nkind = "glance"\n')
-    zoo.save_network(folder, GlanceVision(GlanceConfig(), torch.Generator().manual_seed(0)))
-    path = export_loss(folder, tmp_path / "loss.pt2", height=36, width=42, encoding="sRGB-display")
-    test, reference = (image.float() for image in images(36, 42))
-    expected = VDPLoss(folder, encoding="sRGB-display", pixels_per_degree=30.0)(test, reference)
-    assert torch.allclose(load_exported(path)(test, reference, 30.0), expected, rtol=1e-4)  # float32, other kernels
+def test_octaves_of_other_orientations_mask_their_nearest():
+    logs = masking_between(GlanceConfig().places, (3, 2))
+    first, second = slice(16, 22), slice(22, 24)  # 0, 60 and 120 degrees, two places each; 0 and 90
+    related = logs[first, second] > UNRELATED
+    assert related.tolist() == [[True, False]] * 2 + [[False, True]] * 4
+    assert ((logs[second, first] > UNRELATED) == related.T).all()

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vdp_distill.masking import mutual_contrast
 from vdp_distill.parameters import DEFAULT_PARAMETERS
@@ -35,7 +34,7 @@ from vdp_distill.surrogates.means import halved
 from vdp_distill.surrogates.third import PICTURE_TAPS, ThirdOctave
 from vdp_distill.surrogates.viewing import Viewing
 from vdp_distill.surrogates.waves import sharpening
-from vdp_distill.surrogates.way_back import between_blocks
+from vdp_distill.surrogates.way_back import grown_to_cells
 from vdp_distill.surrogates.windows import GlanceConfig, WindowOctaves
 
 __all__ = ["GlanceConfig", "GlanceVision"]
@@ -84,11 +83,9 @@ class GlanceVision(BlockWiseVision):
     def __init__(self, config: GlanceConfig, generator: torch.Generator | None = None):
         super().__init__(len(config.groups) + 1, generator)
         self.config = config
-        self.fine, self.third = WindowOctaves(config), ThirdOctave(config.orientations)
+        self.fine, self.third = WindowOctaves(config), ThirdOctave(config.orientations[-1])
         self.coarse = CoarseOctaves(FINER, None)
         start_from(self, {"sharpen_taps": sharpening(np.array(EIGHTH_TAPS), 2**FINER, SHARPEN_SIDE)})
-        taps = torch.tensor(between_blocks(), dtype=torch.get_default_dtype())
-        self.register_buffer("between", taps, persistent=False)
 
     def look_at(self, image: Tensor, to_light: Callable[[Tensor], Tensor] | None, viewing: Viewing) -> Glimpse:
         """What one image is to the eye; arguments as for :func:`vdp_distill.surrogates.glimpse.glimpse_of`."""
@@ -115,7 +112,8 @@ class GlanceVision(BlockWiseVision):
         low = self.third.image(waves, size) + cropped(bilinear(self.coarse.image(responses), 2), *size)
         parts = torch.cat([halved(fine.contrast), halved(low.abs())], dim=1)
         factor = self.factor(parts, known, eighth, pixels_per_degree)
-        contrast_map = from_cells(self._painted(fine.waves, low, cropped(bilinear(factor, 2), *size)), *test.size)
+        painted = (self.fine.painted(fine.waves) + grown_to_cells(low)) * cropped(bilinear(factor, 2), *size)
+        contrast_map = from_cells(painted.abs(), *test.size)
         if changed is None:
             return Seen(contrast_map, None)
         energies = self.energies(fine.energy, contrast, responses, halved(changed))
@@ -129,12 +127,6 @@ class GlanceVision(BlockWiseVision):
         light = Pair(halved(test.plane), halved(reference.plane))
         bands = self.coarse.analyse(picture, light, octaves, pixels_per_degree)
         return bands, [mutual_contrast(band.difference, band.reference) for band in bands]
-
-    def _painted(self, waves: Tensor, low: Tensor, factor: Tensor) -> Tensor:
-        """Contrast of every pixel, in cells, from waves of the fine octaves, the picture of all others, a factor."""
-        painted = self.fine.painted(waves * mixed(factor, factor.new_ones(1, waves.shape[1])))
-        around = F.pad(low * factor, (1,) * 4, mode="replicate")
-        return (painted + F.conv2d(around, self.between.to(low))).abs()
 
     def energies(self, fine: Tensor, third: Tensor, responses: list[Tensor], changed: Tensor) -> list[Tensor]:
         """Root energy of every band where light changed, (N, 1, h, w) at every eighth pixel."""

@@ -27,7 +27,7 @@ from vdp_distill.surrogates.curves import ReceptorCurves
 from vdp_distill.surrogates.means import shrunk
 from vdp_distill.surrogates.rows import whole_blocks
 from vdp_distill.surrogates.viewing import Viewing, mix
-from vdp_distill.surrogates.way_back import between_blocks
+from vdp_distill.surrogates.way_back import grown_to_cells
 from vdp_distill.tiles import in_tiles
 
 __all__ = ["Glimpse", "POWER", "glimpse_of"]
@@ -134,5 +134,4 @@ def _on_retina(cells: Tensor, wide: Tensor, viewing: Viewing) -> Tensor:
     square = share[:, None, None] * line[:, :, None] * line[:, None]
     around = viewing.surround_plane_cdm2
     sharp = correlate_blocks(cells - around, square)
-    rest = F.pad(wide + share.view(-1, 1, 1, 1) * around, (1,) * 4, mode="replicate")
-    return _log(sharp + F.conv2d(rest, torch.tensor(between_blocks()).to(wide)))
+    return _log(sharp + grown_to_cells(wide + share.view(-1, 1, 1, 1) * around))

@@ -114,7 +114,7 @@ def starting(orientations: int) -> Start:
     pixels, taps, wide = _windows(magnitudes(orientations))
     counts = np.repeat([len(places) for places in PLACES], SwiftConfig(orientations=orientations).groups)
     shares = np.where(np.arange(len(counts)) < PIXELS, 1.0, WAVE_SHARE) / counts
-    return Start(pixels, taps, wide, masking_between(PLACES, orientations), np.log(shares))
+    return Start(pixels, taps, wide, masking_between(PLACES, (orientations,) * 2), np.log(shares))
 
 
 class Return(NamedTuple):
@@ -150,17 +150,19 @@ def _windows(goals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return pixels, taps.swapaxes(0, 1), wide.swapaxes(0, 1)
 
 
-def masking_between(where: Sequence[Sequence], orientations: int) -> np.ndarray:
+def masking_between(where: Sequence[Sequence], orientations: Sequence[int]) -> np.ndarray:
     """Natural logarithms of what masks what, (channels, channels), of a residual and octaves that look in these places.
 
-    Those of one band and orientation share its weight; the residual has no orientation.
+    Those of one band and orientation share its weight; the residual has no orientation. Where the next octave has
+    fewer, or more, its nearest count as the same.
     """
-    angles = (-1,), *[range(orientations)] * (len(where) - 1)
+    angles = (np.nan,), *(np.pi * np.arange(count) / count for count in orientations)
     channels = [(n, k, len(own)) for n, own in enumerate(where) for k in angles[n] for _ in own]
     group, angle, places = np.array(channels).T
     metric, scale = DEFAULT_PARAMETERS, np.log(10) / DEFAULT_PARAMETERS.mask_q
     same_group = group[:, None] == group
-    same_angle = (angle[:, None] == angle) | (angle[:, None] < 0) | (angle < 0)
+    apart = abs(np.sin(angle[:, None] - angle))
+    same_angle = np.isnan(apart) | (apart <= np.sin(np.pi / (2 * max(orientations))) + 1e-9)
     logs = np.full((len(group),) * 2, UNRELATED)
     logs[same_group & ~same_angle] = metric.log10_mask_cross_orientation * scale
     logs[(abs(group[:, None] - group) == 1) & same_angle] = metric.log10_mask_neighbour_band * scale

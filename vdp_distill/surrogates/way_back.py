@@ -8,6 +8,8 @@ Source: Mantiuk et al. 2011, section 5.3, whose pyramid is turned back into an i
 :mod:`vdp_distill.surrogates.lapped`.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ from vdp_distill.pyramid import BLOCK
 from vdp_distill.surrogates.lapped import SwiftConfig, returning
 from vdp_distill.surrogates.layers import start_from
 
-__all__ = ["WayBack", "between_blocks"]
+__all__ = ["WayBack", "between_blocks", "grown_to_cells"]
 
 
 class WayBack(nn.Module):
@@ -77,6 +79,26 @@ def between_blocks() -> np.ndarray:
     place = (np.arange(BLOCK) + 0.5) / BLOCK - 0.5
     share = np.maximum(0, 1 - abs(place[:, None] - np.arange(-1, 2)))
     return np.einsum("ab,cd->acbd", share, share).reshape(BLOCK**2, 1, 3, 3)
+
+
+def grown_to_cells(plane: Tensor) -> Tensor:
+    """A value a block to its pixels, by straight lines and repeated at the frame, (N, 1, h, w) -> (N, BLOCK^2, h, w).
+
+    Examples
+    --------
+    >>> [round(float(x), 3) for x in grown_to_cells(torch.tensor([[[[0.0, 4.0]]]]))[0, :4, 0, 0]]
+    [0.0, 0.0, 0.5, 1.5]
+    """
+    return F.conv2d(F.pad(plane, (1,) * 4, mode="replicate"), _between_taps(plane.dtype, plane.device))
+
+
+@lru_cache(maxsize=8)
+def _between_taps(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Those of :func:`between_blocks`, channels last in memory, which the convolution's result then is too."""
+    with torch.inference_mode(False):
+        taps = torch.tensor(between_blocks(), dtype=dtype, device=device)
+        side = taps.shape[-1]
+        return torch.empty_strided(taps.shape, (side**2, 1, side, 1), dtype=dtype, device=device).copy_(taps)
 
 
 def _between_corners() -> np.ndarray:

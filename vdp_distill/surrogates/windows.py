@@ -53,18 +53,18 @@ class GlanceConfig:
     kind
         ``"glance"``.
     orientations
-        Of the pairs of filters of each octave.
+        Of the pairs of filters of the first octave, of the second and of the third.
     residuals
         Filters of the residual: 16, one a pixel of a block, or 4.
     """
 
     kind: str = "glance"
-    orientations: int = 2
-    residuals: int = 4
+    orientations: tuple[int, ...] = (3, 2, 3)
+    residuals: int = 16
 
     def __post_init__(self):
-        if self.orientations < 2:
-            raise ValueError(f"network: orientations must be at least 2, got {self.orientations}")
+        if len(self.orientations) != 3 or min(self.orientations) < 2:
+            raise ValueError(f"network: orientations must be three of at least 2, got {self.orientations}")
         if self.residuals not in RESIDUALS:
             raise ValueError(f"network: residuals must be one of {tuple(RESIDUALS)}, got {self.residuals}")
 
@@ -76,7 +76,8 @@ class GlanceConfig:
     @property
     def groups(self) -> tuple[int, ...]:
         """Channels of the residual, of the first octave and of the second."""
-        return self.residuals, *(self.orientations * len(places) for places in OCTAVE_PLACES)
+        octaves = zip(self.orientations, OCTAVE_PLACES, strict=False)
+        return self.residuals, *(orientations * len(places) for orientations, places in octaves)
 
 
 class Windows(NamedTuple):
@@ -137,11 +138,11 @@ class WindowOctaves(MaskedGroups):
             Share of a block's pixels whose light changed, likewise, for the energy.
         """
         whose, sums, weight = self.whose.to(coarser), self.groups.to(coarser), self.masking_gain.exp().mT
-        means, back, ones = sums / sums.sum(dim=0), whose.mT, whose.new_ones(1, whose.shape[0])
+        means, back = sums / sums.sum(dim=0), whose.mT
         link = self.link()
 
         def look(test, reference, slope, other, sensitivity, matrices, coarser, *changed):
-            test, reference = test * mixed(slope, ones), reference * mixed(other, ones)
+            test, reference = test * slope, reference * other
             mutual = amplitude(torch.minimum(mixed(test * test, whose), mixed(reference * reference, whose)))
             difference = test - reference
             square = mixed(difference * difference, whose)
@@ -181,14 +182,15 @@ def _ringed(cells: Tensor) -> Tensor:
 @lru_cache(maxsize=4)
 def _starting(config: GlanceConfig) -> dict[str, np.ndarray]:
     """Fitted filters, those of the way back, the metric's masking weights, and means over places and phases."""
-    worth = magnitudes(config.orientations)
+    first, second = (magnitudes(count) for count in config.orientations[:2])
+    worth = [first[0], first[1], second[2]]
     counts = np.repeat([len(places) for places in config.places], config.groups)
     shares = np.where(np.arange(len(counts)) < config.groups[0], 1.0, WAVE_SHARE) / counts
     back = [(own / own.max()) ** BACK_SHARE for own in worth]
     return {
         "taps": _filters(worth, config.places),
         "back_taps": _filters(back, config.places),
-        "masking_gain": masking_between(config.places, config.orientations),
+        "masking_gain": masking_between(config.places, config.orientations[:2]),
         "output_gain": np.log(shares),
     }
 
