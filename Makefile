@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks.demo --out $(DEMO) $(DEMO_OPTIONS)
 
 test: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(PYTEST_OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks.fidelity
