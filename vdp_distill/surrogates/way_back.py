@@ -63,8 +63,14 @@ class WayBack(nn.Module):
         gains = torch.cat([pixels.expand(self.filters[0]), first.expand(self.filters[1])])
         painted = F.conv2d(narrow, _kernel(self.narrow_taps * gains[:, None, None]))
         painted = painted + F.conv2d(wide, _kernel(self.wide_taps * second), padding=1)
-        painted = painted + F.conv2d(F.pad(coarse, (1,) * 4, mode="replicate"), self.coarse_taps)
-        return painted * F.conv2d(factor, self.corners.to(factor))
+        coarse = F.pad(coarse, (1,) * 4, mode="replicate")
+        painted = painted + F.conv2d(coarse, _channels_last(self.coarse_taps))
+        return painted * F.conv2d(factor, _channels_last(self.corners.to(factor)))
+
+
+def _channels_last(taps: Tensor) -> Tensor:
+    """Taps for one channel, for a result that lies in memory as others do: a clone, for they seem to lie so already."""
+    return taps.clone(memory_format=torch.channels_last)
 
 
 def _kernel(taps: Tensor) -> Tensor:
@@ -94,11 +100,10 @@ def grown_to_cells(plane: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _between_taps(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Those of :func:`between_blocks`, channels last in memory, which the convolution's result then is too."""
+    """Those of :func:`between_blocks`."""
     with torch.inference_mode(False):
         taps = torch.tensor(between_blocks(), dtype=dtype, device=device)
-        side = taps.shape[-1]
-        return torch.empty_strided(taps.shape, (side**2, 1, side, 1), dtype=dtype, device=device).copy_(taps)
+        return _channels_last(taps)
 
 
 def _between_corners() -> np.ndarray:
