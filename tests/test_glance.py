@@ -66,6 +66,15 @@ def test_cells_are_the_logarithm_of_light_on_the_retina():
     assert float(apart.median()) < 0.02 and float(apart.max()) < 0.25
 
 
+@pytest.mark.parametrize("degrees", [[45.0], [30.0, 90.0]])
+def test_what_is_traced_is_what_runs(monkeypatch, degrees):
+    light = torch.cat([100 * image for image in images(41, 46)])
+    viewing = viewing_of(light)._replace(pixels_per_degree=torch.tensor(degrees).double())
+    expected = glimpse_of(light, None, viewing).cells
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert torch.allclose(glimpse_of(light, None, viewing).cells, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("scale", [0.01, 1.0])
 def test_blocks_of_colours_respond_as_the_metrics_receptors(scale):
     fields = torch.tensor([[60.0, 8.0, 4.0], [4.0, 40.0, 50.0]], dtype=torch.float64)

@@ -34,6 +34,7 @@ __all__ = [
     "on_retina",
     "sharp_share",
     "sharp_taps",
+    "smoothed",
 ]
 
 REACH = 2

@@ -21,7 +21,16 @@ from vdp_distill.parameters import DEFAULT_PARAMETERS
 from vdp_distill.polyphase import correlate_blocks
 from vdp_distill.pyramid import BLOCK
 from vdp_distill.receptors import photoreceptors
-from vdp_distill.surrogates.blocks import at_corners, between, in_cells, of_four, sharp_share, sharp_taps
+from vdp_distill.surrogates.blocks import (
+    at_corners,
+    between,
+    from_cells,
+    in_cells,
+    of_four,
+    sharp_share,
+    sharp_taps,
+    smoothed,
+)
 from vdp_distill.surrogates.channels import mixed
 from vdp_distill.surrogates.curves import ReceptorCurves
 from vdp_distill.surrogates.means import shrunk
@@ -129,9 +138,15 @@ def _scattered(light: Tensor, viewing: Viewing) -> tuple[Tensor, Tensor]:
 
 def _on_retina(cells: Tensor, wide: Tensor, viewing: Viewing) -> Tensor:
     """Logarithm of light on the retina, of light in cells: through the short filter, and with wide scatter's."""
-    taps, share = sharp_taps(viewing.pixels_per_degree), sharp_share(viewing.pixels_per_degree)
-    line = torch.cat([taps[:, 1:].flip(1), taps], dim=1)
-    square = share[:, None, None] * line[:, :, None] * line[:, None]
-    around = viewing.surround_plane_cdm2
-    sharp = correlate_blocks(cells - around, square)
+    share, around = sharp_share(viewing.pixels_per_degree), viewing.surround_plane_cdm2
+    sharp = _sharp(cells - around, sharp_taps(viewing.pixels_per_degree), share)
     return _log(sharp + grown_to_cells(wide + share.view(-1, 1, 1, 1) * around))
+
+
+def _sharp(cells: Tensor, taps: Tensor, share: Tensor) -> Tensor:
+    """The short filter, of light over its surround in cells; for taps from the middle out, (N or 1, reach + 1)."""
+    if torch.compiler.is_compiling():  # ONNX knows no convolution by each image's own filter
+        plane = from_cells(cells, BLOCK * cells.shape[2], BLOCK * cells.shape[3])
+        return in_cells(smoothed(plane, (share[:, None] * taps)[:, :, None, None]))
+    line = torch.cat([taps[:, 1:].flip(1), taps], dim=1)
+    return correlate_blocks(cells, share[:, None, None] * line[:, :, None] * line[:, None])
