@@ -179,11 +179,12 @@ def _beside(kind: str, time: float, below: int, follows: bool) -> dict:
     below
         How many of the slow models of this kind are nearer to the metric.
     follows
-        Whether one of this kind is a little slower: then the names of both lean apart.
+        Whether one of this kind is a little slower: then this one's name keeps clear of the other's.
     """
     if kind == "another size":
-        side, turn = ("left", 60) if time < LAST and not follows else ("right", -60)
-        return {"ha": side, "xytext": (-2, 6), "rotation": turn, "rotation_mode": "anchor"}
+        side, turn, start = ("left", 60, 2) if time < LAST else ("right", -60, -2)
+        # The lower of two that would lie on one another keeps clear of the other's name.
+        return {"ha": side, "xytext": (start - 5 * follows, 6), "rotation": turn, "rotation_mode": "anchor"}
     if time < CROWDED:
         return {"ha": "center", "xytext": (0, -14)}
     line = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkB": 3}

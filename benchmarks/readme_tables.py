@@ -40,6 +40,7 @@ SURROGATE_ROWS = (
     "P_det near threshold, worst error",
     "P_map, MAE",
     "peak of the map within 0.25 degrees",
+    "exact contrast at the model's peak, of the exact peak's, lowest tenth",
     "Q, RMSE",
     "Q, worst error",
     "1920x1080: log10 C_max, RMSE",
@@ -47,6 +48,7 @@ SURROGATE_ROWS = (
     "1920x1080: P_det near threshold, MAE",
     "1920x1080: P_map, MAE",
     "1920x1080: peak of the map within 0.25 degrees",
+    "1920x1080: exact contrast at the model's peak, of the exact peak's, lowest tenth",
     "1920x1080: Q, RMSE",
     "1920x1080: gradient of log C near threshold, median cosine",
     "unseen distortions: log10 C_max, RMSE",
@@ -61,19 +63,19 @@ SURROGATE_ROWS = (
 """Those of the results file that the page of the models shows; the cards show all."""
 
 GOALS = {
-    "log10 C_max, RMSE": ("<", 0.05, 0.10, 0.20, 0.20),
-    "log10 C_max, SROCC": (">", None, 0.995, 0.99, 0.99),
-    "P_det near threshold, MAE": ("<", 0.02, 0.03, 0.06, 0.06),
-    "P_map, MAE": ("<", None, 0.02, 0.02, 0.02),
-    "peak of the map within 0.25 degrees": (">", None, 0.95, 0.95, 0.95),
-    "Q, RMSE": ("<", None, 1.0, 1.0, 1.0),
-    "gradient of log C near threshold, median cosine": (">", None, 0.95, 0.90, 0.90),
-    "Gabor thresholds, largest difference": ("<", 0.1, 0.1, 0.1, 0.1),
-    "C_max of identical images": ("<", 0, 0, 0, 0),
+    "log10 C_max, RMSE": ("<", 0.05, 0.10, 0.20, 0.20, 0.20),
+    "log10 C_max, SROCC": (">", None, 0.995, 0.99, 0.99, 0.99),
+    "P_det near threshold, MAE": ("<", 0.02, 0.03, 0.06, 0.06, 0.06),
+    "P_map, MAE": ("<", None, 0.02, 0.02, 0.02, 0.02),
+    "peak of the map within 0.25 degrees": (">", None, 0.95, 0.95, 0.95, 0.95),
+    "Q, RMSE": ("<", None, 1.0, 1.0, 1.0, 1.0),
+    "gradient of log C near threshold, median cosine": (">", None, 0.95, 0.90, 0.90, 0.90),
+    "Gabor thresholds, largest difference": ("<", 0.1, 0.1, 0.1, 0.1, 0.1),
+    "C_max of identical images": ("<", 0, 0, 0, 0, 0),
 }
-"""What each model was to reach, set before any was trained; of swift, which came later, what was asked of fast."""
+"""What each model was to reach, set before any was trained; of glance and swift, which came later, as of fast."""
 
-MODELS = ("vdp-chain-v1", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1")
+MODELS = ("vdp-chain-v1", "vdp-cortex-v1", "vdp-fast-v1", "vdp-glance-v1", "vdp-swift-v1")
 
 SHORT_ROWS = (
     "log10 C_max, RMSE",

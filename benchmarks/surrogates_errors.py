@@ -31,6 +31,8 @@ JUDGED = (1e-2, 1e5)
 PEAK_DEG = 0.25
 """The map's peak counts as found within this angle."""
 
+AT_PEAK = "exact contrast at the model's peak, of the exact peak's"
+
 CODES = 4096
 """Nodes of the table from light to code values."""
 
@@ -50,7 +52,7 @@ def number_rows(found: dict[str, Tensor], samples: dict[str, Tensor]) -> list[Ro
     near = (samples["P_det"] > NEAR[0]) & (samples["P_det"] < NEAR[1])
     error = (seen[judged] / exact[judged]).log10().abs()
     maps = (found["P_map"] - samples["P_map"]).abs().mean(dim=(1, 2, 3))
-    offset = peak_offset(found["C_map"], samples)
+    offset, height = peak_offset(found["C_map"], samples), peak_height(found["C_map"], samples)
     return [
         *_spread("log10 C_max", error, "log10", "RMSE"),
         ("log10 C_max, SROCC", float(spearmanr(seen[judged], exact[judged]).statistic), "", len(error)),
@@ -62,6 +64,8 @@ def number_rows(found: dict[str, Tensor], samples: dict[str, Tensor]) -> list[Ro
             "share",
             len(offset),
         ),
+        (f"{AT_PEAK}, median", float(height.median()), "share", len(height)),
+        (f"{AT_PEAK}, lowest tenth", float(height.quantile(0.1)), "share", len(height)),
         *_spread("Q", (found["Q"] - samples["Q"]).abs(), "Q", "RMSE"),
     ]
 
@@ -81,11 +85,17 @@ def _spread(name: str, error: Tensor, unit: str, mean: str) -> list[Row]:
 
 def peak_offset(contrast: Tensor, samples: dict[str, Tensor]) -> Tensor:
     """Angle in degrees between the peaks of two maps, where P_det is over 0.02."""
-    seen = samples["P_det"] > NEAR[0]
-    width = contrast.shape[-1]
+    seen, width = samples["P_det"] > NEAR[0], contrast.shape[-1]
     places = [values[seen].flatten(1).argmax(dim=1) for values in (contrast, samples["C_map"])]
     rows, columns = (places[0] // width - places[1] // width), (places[0] % width - places[1] % width)
     return torch.hypot(rows.double(), columns.double()) / samples["conditions/pixels_per_degree"][seen]
+
+
+def peak_height(contrast: Tensor, samples: dict[str, Tensor]) -> Tensor:
+    """Exact contrast where a map has its peak, over the exact peak: near 1 where several places are about alike."""
+    seen = samples["P_det"] > NEAR[0]
+    exact, place = samples["C_map"][seen].flatten(1), contrast[seen].flatten(1).argmax(dim=1, keepdim=True)
+    return (exact.gather(1, place)[:, 0] / exact.amax(dim=1)).double()
 
 
 def gradient_rows(model: str, samples: dict[str, Tensor], count: int) -> list[Row]:

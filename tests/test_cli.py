@@ -275,7 +275,7 @@ def test_notes_name_their_file(run, files):
     assert "test: alpha dropped" in notes(run, "palette.png", "reference.png", *PPD)
 
 
-@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-swift-v1"])
+@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1"])
 def test_benchmark_of_a_model_without_stages(model, run):
     done = run("benchmark", "--model", model, "--size", "40x48", "--repeats", "1")
     assert done.exit_code == 0 and model in done.stdout, done.output

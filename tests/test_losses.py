@@ -207,7 +207,7 @@ def test_a_missing_package(monkeypatch):
         create("ssim")
 
 
-@pytest.mark.parametrize("name", ["vdp", "vdp-fast-v1", "vdp-swift-v1", "cvvdp"])
+@pytest.mark.parametrize("name", ["vdp", "vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1", "cvvdp"])
 def test_black_and_white_pixels_can_come_back(name):
     """torch's clamp has no gradient at its ends, where images have many of their pixels."""
     generator = torch.Generator().manual_seed(0)

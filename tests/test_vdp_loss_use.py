@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     return narrow_model(tmp_path_factory.mktemp("zoo") / "narrow-v1")
 
 
-@pytest.mark.parametrize("model", ["exact", "trained", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1"])
+@pytest.mark.parametrize("model", ["exact", "trained", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1"])
 def test_what_no_model_takes_is_refused_by_all(model, images, trained):
     model = trained if model == "trained" else model
     strictly = VDPLoss(model, **VIEWING, out_of_range="raise")
@@ -33,7 +33,7 @@ def test_what_no_model_takes_is_refused_by_all(model, images, trained):
         VDPLoss(model, **VIEWING)(*(image[:, :1] for image in images))
 
 
-@pytest.mark.parametrize("model", ["exact", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1"])
+@pytest.mark.parametrize("model", ["exact", "vdp-cortex-v1", "vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1"])
 def test_memory_can_be_saved_by_checkpoints(model, images):
     """torch.utils.checkpoint runs the forward pass again and hands every saved tensor out once."""
     loss, (test, reference) = VDPLoss(model, **VIEWING), images
@@ -64,7 +64,7 @@ def test_black_without_optics_has_a_gradient():
     assert bool(gradient(loss, black, reference).isfinite().all())
 
 
-@pytest.mark.parametrize("model", ["exact", "vdp-fast-v1", "vdp-swift-v1"])
+@pytest.mark.parametrize("model", ["exact", "vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1"])
 def test_nan_that_nobody_checks_gives_nan(model, images):
     test = images[0].clone()
     test[0, 1, 5, 7] = float("nan")

@@ -31,7 +31,8 @@ from vdp_distill.pyramid import pyramid_height
 __all__ = ["export_loss", "free_sides", "load_exported"]
 
 DEFLATED = zipfile.ZIP_DEFLATED
-ONE_SIZE = "of {model} an ONNX model takes one size, of vdp-fast-v1 and vdp-swift-v1 one octave; or write a .pt2 file"
+TAKE_ANY = "vdp-fast-v1, vdp-swift-v1 and vdp-glance-v1"
+ONE_SIZE = f"of {{model}} an ONNX model takes one size, of {TAKE_ANY} one octave; or write a .pt2 file"
 
 
 def free_sides(low: int, high: int) -> range:
@@ -86,8 +87,9 @@ def export_loss(
         Size of the images it will take, at least 17; or of :func:`free_sides`.
     sides
         In their place, the least and the largest shorter side of images of many sizes: of one octave for a .pt2
-        program or an ONNX model, of any for an archive. ``vdp-fast-v1`` and ``vdp-swift-v1`` then take every size whose
-        shorter side lies between, other models those of :func:`free_sides`, and in ONNX one size alone.
+        program or an ONNX model, of any for an archive. ``vdp-fast-v1``, ``vdp-swift-v1`` and ``vdp-glance-v1``
+        then take every size whose shorter side lies between, other models those of :func:`free_sides`, and in ONNX one
+        size alone.
     channels
         Of the images; by default the loss's own.
     display_input
@@ -173,7 +175,7 @@ def _export_archive(
     if not program.loss.metric.takes_any_side:
         raise ValueError(
             f"{getattr(program.loss.metric, 'name', 'exact')} takes sides in steps, an octave a .pt2 file; an archive "
-            "for any size can be had of vdp-fast-v1 and vdp-swift-v1"
+            f"for any size can be had of {TAKE_ANY}"
         )
     parts = {f"{part[0]}-{part[-1]}.pt2": part for part in octaves(*sides)}
 
