@@ -183,7 +183,7 @@ def _beside(kind: str, time: float, below: int, follows: bool) -> dict:
     """
     if kind == "another size":
         side, turn, start = ("left", 60, 2) if time < LAST else ("right", -60, -2)
-        # The lower of two that would lie on one another keeps clear of the other's name.
+        # The faster of two whose names would lie on one another keeps clear of the other's.
         return {"ha": side, "xytext": (start - 5 * follows, 6), "rotation": turn, "rotation_mode": "anchor"}
     if time < CROWDED:
         return {"ha": "center", "xytext": (0, -14)}

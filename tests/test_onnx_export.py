@@ -68,7 +68,7 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
         export_loss("vdp-fast-v1", tmp_path / "loss.onnx", height=32, width=32, encoding="luminance")
 
 
-@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-glance-v1"])
+@pytest.mark.parametrize("model", ["vdp-fast-v1", "vdp-swift-v1", "vdp-glance-v1"])
 def test_one_model_takes_every_size_of_an_octave(model, tmp_path):
     path = export_loss(model, tmp_path / "loss.onnx", sides=(34, 67), encoding="sRGB-display")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
