@@ -52,8 +52,8 @@ WEAKNESS = {
     "and casts of colour are off by a factor of 1.6, root mean square. In the dark, gratings of 4 cycles per degree "
     "are seen too little and of 8 too well, at 45 pixels per degree, for the flanks of its third octave are not the "
     "metric's (`benchmarks.gabors.threshold_errors`). P_map follows waves, but not each pixel's own masking: in half "
-    "of the pairs of 128 x 128, and four of five of 1920 x 1080, its peak is in another place than the metric's. Over all "
-    "pairs, the metric sees there 0.83 of what it sees at its own peak (median; 0.75 in large images, and 0.2 in the "
+    "of the pairs of 128 x 128, and four of five of 1920 x 1080, its peak is in another place than the metric's. Over "
+    "all pairs, the metric sees there 0.83 of what it sees at its own peak (median; 0.75 in large images, 0.2 in the "
     "lowest tenth). It was trained on images of 128 x 128 alone.",
     "swift": "One plane of light stands for all receptors, weighted alike all over the image, so fine detail of "
     "changing colours is misjudged. Patches and gratings beside strong contrast, at fewer than 30 "
